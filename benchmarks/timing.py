@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 def interleave(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Times every variant once per round, so that a slow spell of the machine hits all of them.
 
-    Each variant is first called once untimed (tracing, caches); the order rotates by one each round.
+    Each variant is first called once untimed (tracing, caches); the order rotates every round.
 
     Args:
         variants: name -> callable that returns only when its work is done (for TensorFlow: call
