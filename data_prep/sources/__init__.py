@@ -1,0 +1,1 @@
+"""Sources of captioned photographs, one module per kind."""

@@ -1,0 +1,202 @@
+"""`manifest.json`: what a folder of shards holds. Written last, so a folder with a manifest is complete.
+
+The reader of shards needs it (layout, counts, feature shape), so it stands with the contract that data preparation shares.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from im2txt import shards, storage
+from im2txt.records import Layout
+from im2txt.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
+from im2txt.vocabulary import Vocabulary
+
+FILE_NAME = "manifest.json"
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardEntry:
+    """One shard: file name, number of examples, size in bytes, CRC32C of the whole file (8 hex digits)."""
+
+    name: str
+    examples: int
+    bytes: int
+    crc32c: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitEntry:
+    """One split.
+
+    Attributes:
+        images: photographs.
+        captions: captions, summed over photographs.
+        words: predicted words: those of all captions with `</S>`, without `<S>`.
+        unknown_words: how many of them are `<UNK>`.
+        captions_per_image: how many photographs have how many captions.
+        shards: in order of index.
+    """
+
+    images: int
+    captions: int
+    words: int
+    unknown_words: int
+    captions_per_image: dict[int, int]
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def examples(self) -> int:
+        """Number of records in the shards."""
+        return sum(shard.examples for shard in self.shards)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderEntry:
+    """Which encoder made a folder of feature shards.
+
+    Attributes:
+        backbone: name in `keras.applications`.
+        weights: `imagenet`, `none`, or the weight file's base name.
+        weights_sha256: hash of the encoder's variables as loaded.
+        image_size: pixels, side of the encoder's input.
+        crop_fraction: central part of the photograph that was kept.
+        pooling: how the last feature map was pooled.
+        feature_shape: shape of one photograph's features.
+        source_manifest_crc32c: checksum of the image shards' manifest.
+        source_dir: folder of the image shards, as given.
+    """
+
+    backbone: str
+    weights: str
+    weights_sha256: str
+    image_size: int
+    crop_fraction: float
+    pooling: str
+    feature_shape: tuple[int, ...]
+    source_manifest_crc32c: str
+    source_dir: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Everything a reader must know about a folder of shards.
+
+    Attributes:
+        layout: `image` or `pair`; see `records`.
+        tokenizer: name in `tokenization`.
+        vocabulary_sha256: `Vocabulary.fingerprint()` of the folder's word_counts.txt.
+        seed: of the shuffle over the shards.
+        splits: by name.
+        skipped: number of photographs and captions left out, by reason.
+        options: what the build was asked for.
+        tool_version: version that wrote the folder.
+        encoder: for feature shards, None for image shards.
+    """
+
+    layout: Layout
+    tokenizer: str
+    vocabulary_sha256: str
+    seed: int
+    splits: dict[str, SplitEntry]
+    skipped: dict[str, int]
+    options: dict[str, Any]
+    tool_version: str
+    encoder: EncoderEntry | None = None
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """Returns the file's content; the same manifest always gives the same text."""
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, name: str = FILE_NAME) -> Manifest:
+        """Reads the file's content; ValueError naming the file if it is cut short or of another version."""
+        try:
+            fields = json.loads(text)
+            if fields.get("format_version") != FORMAT_VERSION:
+                raise ValueError(f"format_version is {fields.get('format_version')}, this tool reads {FORMAT_VERSION}")
+            fields["splits"] = {name: _split_entry(entry) for name, entry in fields["splits"].items()}
+            if fields["encoder"] is not None:
+                shape = tuple(fields["encoder"].pop("feature_shape"))
+                fields["encoder"] = EncoderEntry(feature_shape=shape, **fields["encoder"])
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{name} is not a manifest of this tool: {error}. Build the folder again.") from error
+
+    def split(self, name: str) -> SplitEntry:
+        """Returns a split; ValueError naming the splits there are."""
+        if name not in self.splits:
+            raise ValueError(f"Split {name!r} is not in the manifest, which holds {sorted(self.splits)}.")
+        return self.splits[name]
+
+
+def _split_entry(fields: dict[str, Any]) -> SplitEntry:
+    return SplitEntry(
+        **fields
+        | {
+            "captions_per_image": {int(n): images for n, images in fields["captions_per_image"].items()},
+            "shards": tuple(ShardEntry(**shard) for shard in fields["shards"]),
+        }
+    )
+
+
+def write_manifest(data_dir: str, manifest: Manifest) -> None:
+    """Writes `manifest.json`; call it when everything else is in place."""
+    storage.write_text(storage.join(data_dir, FILE_NAME), manifest.to_json())
+
+
+def read_manifest(data_dir: str) -> Manifest:
+    """Reads a folder's manifest.
+
+    Raises:
+        FileNotFoundError: if the folder has none: nothing may read a folder that is not complete.
+        ValueError: if it is damaged or of another version.
+    """
+    path = storage.join(data_dir, FILE_NAME)
+    if not storage.exists(path):
+        raise FileNotFoundError(
+            f"No {FILE_NAME} in {data_dir!r}: the folder is no finished set of shards. Finish it with "
+            f"`python -m data_prep.build_shards --output_dir={data_dir}` (an interrupted build goes on where it was)."
+        )
+    return Manifest.from_json(storage.read_text(path), path)
+
+
+def read_vocabulary(data_dir: str, manifest: Manifest) -> Vocabulary:
+    """Reads the folder's word_counts.txt; ValueError if it is not the one the shards were written with."""
+    path = storage.join(data_dir, VOCABULARY_FILE_NAME)
+    vocabulary = Vocabulary.from_text(storage.read_text(path), path)
+    if vocabulary.fingerprint() != manifest.vocabulary_sha256:
+        raise ValueError(
+            f"{path} is not the vocabulary these shards were written with: its fingerprint is "
+            f"{vocabulary.fingerprint()[:12]}, the manifest's {manifest.vocabulary_sha256[:12]}. Restore the file, or "
+            "build the folder again."
+        )
+    return vocabulary
+
+
+def shard_paths(data_dir: str, manifest: Manifest, split: str) -> list[str]:
+    """Returns the paths of a split's shards after checking that each is there with its size.
+
+    Raises:
+        FileNotFoundError: if shards are missing.
+        ValueError: if a shard's size is not the manifest's, or the split unknown.
+    """
+    entries = manifest.split(split).shards
+    names = set(storage.list_names(data_dir))
+    if any(entry.name not in names for entry in entries):
+        shards.complete_shard_set(names & {entry.name for entry in entries}, split, data_dir)
+        raise FileNotFoundError(f"{data_dir} lacks shards that its manifest lists. Build the folder again.")
+    paths = []
+    for entry in entries:
+        path = storage.join(data_dir, entry.name)
+        if storage.size(path) != entry.bytes:
+            raise ValueError(
+                f"{path} has {storage.size(path)} bytes, its manifest says {entry.bytes}: the shard is damaged. "
+                f"Run `python -m data_prep.verify_data --data_dir={data_dir}`."
+            )
+        paths.append(path)
+    return paths

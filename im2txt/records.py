@@ -1,0 +1,153 @@
+"""The example on disk: its keys, how it is written and how it is read.
+
+An example is a `tf.SequenceExample` with the keys of the original im2txt:
+
+    context        image/image_id     int64 [1]
+                   image/data         bytes [1]    the encoded photograph, untouched
+    feature lists  image/caption      words, `<S>` and `</S>` included
+                   image/caption_ids  the same words as ids
+
+Layout `pair` (the original's) holds one caption and one word per step of the two lists. Layout `image` holds all
+captions of a photograph: each step of the two lists is one caption, its Feature holding all words or ids. In feature
+shards `image/features` (float32, flattened; the shape stands in the manifest) takes the place of `image/data`.
+
+Writing assembles the protocol buffer by hand: building a proto object costs several times as much per example, and
+preparation workers need not import TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+IMAGE_ID = "image/image_id"
+IMAGE_DATA = "image/data"
+IMAGE_FEATURES = "image/features"
+CAPTION = "image/caption"
+CAPTION_IDS = "image/caption_ids"
+
+Layout = Literal["image", "pair"]
+
+
+def encode_example(
+    image_id: int,
+    encoded_image: bytes,
+    captions: Sequence[Sequence[str]],
+    caption_ids: Sequence[Sequence[int]],
+    layout: Layout,
+) -> bytes:
+    """Serialises one example.
+
+    Args:
+        image_id: the photograph's id, in [0, 2**63).
+        encoded_image: the bytes of the image file.
+        captions: words of each caption, `<S>` and `</S>` included.
+        caption_ids: the same captions as word ids.
+        layout: `pair` takes exactly one caption, `image` one or more.
+
+    Returns:
+        A serialised `tf.SequenceExample`; the same arguments always give the same bytes.
+
+    Raises:
+        ValueError: if the captions do not fit the layout or each other.
+    """
+    if not captions or (layout == "pair" and len(captions) != 1):
+        raise ValueError(
+            f"Image {image_id} has {len(captions)} captions; layout '{layout}' takes "
+            f"{'exactly one' if layout == 'pair' else 'at least one'}."
+        )
+    if [len(words) for words in captions] != [len(ids) for ids in caption_ids]:
+        raise ValueError(f"Image {image_id}: captions and caption_ids differ in length.")
+    if layout == "pair":
+        words_per_step: Iterable[Sequence[str]] = ([word] for word in captions[0])
+        ids_per_step: Iterable[Sequence[int]] = ([word_id] for word_id in caption_ids[0])
+    else:
+        words_per_step, ids_per_step = captions, caption_ids
+    context = _map_entry(IMAGE_DATA, _bytes_feature([encoded_image])) + _map_entry(IMAGE_ID, _int64_feature([image_id]))
+    lists = _map_entry(
+        CAPTION, _feature_list(_bytes_feature([w.encode() for w in s]) for s in words_per_step)
+    ) + _map_entry(CAPTION_IDS, _feature_list(_int64_feature(s) for s in ids_per_step))
+    return _field(1, context) + _field(2, lists)
+
+
+def replace_image_with_features(serialized: bytes, features: np.ndarray) -> bytes:
+    """Returns the example with `image/features` (float32, flattened) instead of `image/data`."""
+    import tensorflow as tf  # Deferred: see the module's docstring.
+
+    example = tf.train.SequenceExample.FromString(serialized)
+    del example.context.feature[IMAGE_DATA]
+    example.context.feature[IMAGE_FEATURES].float_list.value.extend(features.ravel().tolist())
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_example(
+    serialized: tf.Tensor, layout: Layout, feature_shape: Sequence[int] | None = None
+) -> dict[str, tf.Tensor]:
+    """Parses one example inside a tf.data pipeline.
+
+    Args:
+        serialized: string [], a `tf.SequenceExample`.
+        layout: how the captions are laid out; the manifest says.
+        feature_shape: shape of `image/features` for feature shards, None for image shards.
+
+    Returns:
+        `image_id` int64 []; `encoded_image` string [] or `features` float32 [*feature_shape];
+        `caption_ids` int64 RaggedTensor [captions, words], `<S>` and `</S>` included.
+    """
+    import tensorflow as tf  # Deferred: see the module's docstring.
+
+    context_features = {IMAGE_ID: tf.io.FixedLenFeature([], tf.int64)}
+    if feature_shape is None:
+        context_features[IMAGE_DATA] = tf.io.FixedLenFeature([], tf.string)
+    else:
+        context_features[IMAGE_FEATURES] = tf.io.FixedLenFeature(feature_shape, tf.float32)
+    context, lists = tf.io.parse_single_sequence_example(
+        serialized,
+        context_features=context_features,
+        sequence_features={CAPTION_IDS: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)},
+    )
+    caption_ids = lists[CAPTION_IDS]
+    if layout == "pair":
+        caption_ids = tf.RaggedTensor.from_row_lengths(
+            caption_ids.values, [tf.size(caption_ids.values, out_type=tf.int64)]
+        )
+    example = {"image_id": context[IMAGE_ID], "caption_ids": caption_ids}
+    if feature_shape is None:
+        example["encoded_image"] = context[IMAGE_DATA]
+    else:
+        example["features"] = context[IMAGE_FEATURES]
+    return example
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    """A length-delimited field; every field of these messages is one."""
+    return b"".join((bytes((number << 3 | 2,)), _varint(len(payload)), payload))
+
+
+def _bytes_feature(values: Iterable[bytes]) -> bytes:
+    return _field(1, b"".join(_field(1, value) for value in values))
+
+
+def _int64_feature(values: Iterable[int]) -> bytes:
+    return _field(3, _field(1, b"".join(map(_varint, values))))
+
+
+def _feature_list(features: Iterable[bytes]) -> bytes:
+    return b"".join(_field(1, feature) for feature in features)
+
+
+def _map_entry(key: str, value: bytes) -> bytes:
+    return _field(1, _field(1, key.encode()) + _field(2, value))

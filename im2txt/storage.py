@@ -1,0 +1,98 @@
+"""Whole files on a local disk or an object store, written so that no reader sees half of one.
+
+Local paths use the operating system directly. A path with a protocol (`gs://`, `s3://`, `hdfs://`) goes through fsspec,
+which needs that protocol's package (gcsfs, s3fs, pyarrow); there a single upload is atomic by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path names a protocol other than the local disk."""
+    return "://" in path
+
+
+def join(directory: str, name: str) -> str:
+    """Joins a folder and a file name."""
+    return f"{directory.rstrip('/')}/{name}" if is_remote(directory) else os.path.join(directory, name)
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    return _filesystem(path).exists(path) if is_remote(path) else os.path.exists(path)
+
+
+def size(path: str) -> int:
+    """Returns the file's size in bytes."""
+    return int(_filesystem(path).size(path)) if is_remote(path) else os.path.getsize(path)
+
+
+def list_names(directory: str) -> list[str]:
+    """Returns the sorted names in a folder; FileNotFoundError if it is not there."""
+    if is_remote(directory):
+        return sorted(p.rstrip("/").rsplit("/", 1)[-1] for p in _filesystem(directory).ls(directory, detail=False))
+    return sorted(os.listdir(directory))
+
+
+def make_directory(directory: str) -> None:
+    """Makes a folder and its parents; nothing to do on an object store or where it stands already."""
+    if is_remote(directory):
+        _filesystem(directory).makedirs(directory, exist_ok=True)
+    else:
+        os.makedirs(directory, exist_ok=True)
+
+
+def remove(path: str) -> None:
+    """Removes a file if it is there."""
+    if is_remote(path):
+        if _filesystem(path).exists(path):
+            _filesystem(path).rm(path)
+    elif os.path.lexists(path):
+        os.remove(path)
+
+
+def read_bytes(path: str) -> bytes:
+    """Returns a file's content."""
+    if is_remote(path):
+        return bytes(_filesystem(path).cat_file(path))
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file whole or not at all: under a temporary name in the same folder, then renamed."""
+    if is_remote(path):
+        _filesystem(path).pipe_file(path, content)
+        return
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}-{os.getpid()}")
+    try:
+        with open(temporary, "wb", buffering=0) as file:
+            view = memoryview(content)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        remove(temporary)
+
+
+def read_text(path: str) -> str:
+    """Returns a UTF-8 file's content."""
+    return read_bytes(path).decode()
+
+
+def write_text(path: str, content: str) -> None:
+    """Writes a UTF-8 file whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+def _filesystem(path: str) -> Any:
+    import fsspec  # Deferred: only remote paths need it.
+
+    return fsspec.core.url_to_fs(path)[0]
