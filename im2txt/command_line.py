@@ -13,7 +13,7 @@ Flags = TypeVar("Flags")
 
 
 def parse(
-    flags_class: Callable[..., Flags], description: str, argv: Sequence[str] | None = None, default: Flags | None = None
+    flags_class: type[Flags], description: str, argv: Sequence[str] | None = None, default: Flags | None = None
 ) -> Flags:
     """Parses a command's flags into its frozen dataclass.
 
@@ -28,22 +28,21 @@ def parse(
     Returns:
         The parsed flags.
     """
-    flags: Flags = tyro.cli(
+    return tyro.cli(
         flags_class,
         description=description,
         args=argv,
-        default=default,
+        default=tyro.MISSING_NONPROP if default is None else default,
         use_underscores=True,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff),
     )
-    return flags
 
 
 def run(main: Callable[[], int | None]) -> None:
     """Runs a command's main function and ends the process.
 
-    Exit status 0 (or what `main` returns) for success, 1 with one line on standard error for anything the user can mend,
-    130 after Ctrl-C. Programming errors keep their traceback.
+    Exit status 0 (or what `main` returns) for success, 1 with one line on standard error for anything the user can
+    mend, 130 after Ctrl-C. Programming errors keep their traceback.
     """
     # The TensorFlow runtime's start-up chatter would bury the command's own lines.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,6 +1,6 @@
 """`manifest.json`: what a folder of shards holds. Written last, so a folder with a manifest is complete.
 
-The reader of shards needs it (layout, counts, feature shape), so it stands with the contract that data preparation shares.
+The reader of shards needs it (layout, counts, feature shape), so it stands in the contract that preparation shares.
 """
 
 from __future__ import annotations
