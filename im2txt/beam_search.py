@@ -1,18 +1,17 @@
 """Batched beam search over a step function, in the graph; knows no model and no vocabulary.
 
-Every image keeps a pool of K partial and a pool of K complete captions. One step asks `step_fn` once
-for the next words of all B*K partials; each partial is extended by its K most probable words, `end_id`
-among them: extensions by `end_id` compete for the K complete slots, the others for the K partial slots
-that all parents of an image share. Finished captions leave K as it is. A caption of probability p at
-length m (both special words counted) is ranked by ln p / m**length_normalization_factor once complete,
-and by ln p before.
+Every image keeps K partial and K complete captions. Each step asks `step_fn` once for the next words of all B*K
+partials and extends each of them by its K most probable words, `end_id` among them: extensions by `end_id` compete for
+the K complete slots, the others for the K partial slots, which all parents of an image share. Finished captions do not
+shrink K. A caption of probability p is ranked by ln p, and once complete by ln p / m**length_normalization_factor,
+where its length m counts the start and the end word.
 
-Ties have one outcome: of equal words the lower id is taken, of equal partials the child of the better
-parent, of equal complete captions the one completed first.
+Ties have one outcome: of equal words the lower id is taken, of equal partials the child of the better parent, of equal
+complete captions the one completed first (within one step, the better parent's).
 
-Source: the search of Google's im2txt (github.com/tensorflow/models, before 2019), for one image at a
-time in Python; Vinyals et al., "Show and Tell: Lessons learned from the 2015 MSCOCO Image Captioning
-Challenge", arXiv 1609.06647.
+Source: the search of Google's im2txt (github.com/tensorflow/models, before 2019), there in Python for one image at a
+time; Vinyals et al., "Show and Tell: Lessons learned from the 2015 MSCOCO Image Captioning Challenge",
+arXiv 1609.06647.
 """
 
 import math
@@ -22,16 +21,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from im2txt import wide_top_k
+
 State = Any
 """Any nest of tensors whose first dimension counts partial captions."""
 
 StepFn = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 """(last word_ids int32 [B*K], state of [B*K, ...]) -> (log_probs float32 [B*K, V], next state).
 
-The log_probs are normalised (`tf.nn.log_softmax`), so never above 0: the exact early exit rests on it.
-V is static. Row b*K + k belongs to image b. The state follows its caption when beams are reordered;
-what does not change from step to step (image features to attend to) is better captured by the function,
-repeated K times, than carried and gathered in the state.
+The log_probs are normalised (`tf.nn.log_softmax`), so never above 0: the exact early exit rests on that. V is static.
+Row b*K + k belongs to image b. The state follows its caption when the beams are reordered; what stays the same from
+step to step (image features to attend to) is better repeated K times and captured than carried in the state.
 """
 
 _MIN_WORD_LOG_PROB = math.log(1e-12)
@@ -96,21 +96,21 @@ def beam_search(
     length_normalization_factor: float = 0.0,
     forbidden_ids: Sequence[int] = (),
 ) -> BeamSearchResult:
-    """Searches for the most probable captions of a batch of images; beam size 1 is greedy decoding.
+    """Searches for the most probable captions of a batch of images; `beam_size` 1 is greedy decoding.
 
-    Call it inside a `tf.function`. Words of probability below 1e-12 are not followed. An image is done
-    when no partial caption can reach its complete ones any more, which changes no result: a partial of
-    log_prob p ends in a score of at most p / max_caption_length**length_normalization_factor. If
-    nothing completes, its partial captions are returned instead.
+    Call it inside a `tf.function`. Words of probability below 1e-12 are not followed. If nothing completes in time, the
+    partial captions are returned instead. An image is done, and the search over once all are, when none of its partial
+    captions can reach its complete ones any more. This changes no result: a partial caption of log_prob p scores at
+    most p / max_caption_length**length_normalization_factor once it is complete.
 
     Args:
         step_fn: see `StepFn`.
-        initial_state: nest of [B, ...], one row per image, from which `start_id` is fed.
-        batch_size: B, at least 0.
+        initial_state: nest of [B, ...], one row per image: the state to feed `start_id` to.
+        batch_size: B.
         start_id: first word of every caption.
         end_id: word that completes a caption.
         beam_size: K, at least 1.
-        max_caption_length: L, at least 1, `start_id` and `end_id` counted: L - 1 steps at most.
+        max_caption_length: L, at least 1, `start_id` and `end_id` counted: at most L - 1 steps.
         length_normalization_factor: at least 0; above 0 favours longer captions.
         forbidden_ids: words that are never chosen, such as the unknown word.
 
@@ -121,8 +121,7 @@ def beam_search(
         ValueError: if an argument is outside its range, or B differs from the rows of the state.
     """
     _check_arguments(end_id, beam_size, max_caption_length, length_normalization_factor, forbidden_ids)
-    # Scores are log_probs times these: rounding keeps products in order, so the bound of the early
-    # exit also holds to the last bit.
+    # Scores are products with these: rounding keeps products in order, so the early exit is exact to the last bit.
     lengths = np.maximum(np.arange(max_caption_length + 1), 1)
     length_weights = tf.constant(lengths ** -float(length_normalization_factor), tf.float32)
 
@@ -134,13 +133,8 @@ def beam_search(
         log_probs, state = step_fn(last_words, search.state)
         log_probs, words = _most_probable_words(log_probs, beam_size, end_id, forbidden_ids)
         per_partial = [batch_size, beam_size, words.shape[1]]
-        partials, parents, complete = _extend(
-            search,
-            tf.reshape(log_probs, per_partial),
-            tf.reshape(words, per_partial),
-            end_id,
-            length_weights,
-        )
+        log_probs, words = tf.reshape(log_probs, per_partial), tf.reshape(words, per_partial)
+        partials, parents, complete = _extend(search, log_probs, words, end_id, length_weights)
         rows = tf.reshape(tf.range(batch_size)[:, tf.newaxis] * beam_size + parents, [-1])
         state = tf.nest.map_structure(
             lambda new, old: tf.ensure_shape(tf.gather(new, rows), old.shape), state, search.state
@@ -163,7 +157,7 @@ def _check_arguments(
         raise ValueError(f"beam_size is {beam_size}; it must be at least 1.")
     if max_caption_length < 1:
         raise ValueError(
-            f"max_caption_length is {max_caption_length}; it counts the start word, so it must be at least 1."
+            f"max_caption_length is {max_caption_length}; it must be at least 1, for it counts the start word."
         )
     if not length_normalization_factor >= 0:  # also refuses NaN
         raise ValueError(f"length_normalization_factor is {length_normalization_factor}; it must be at least 0.")
@@ -221,8 +215,7 @@ def _most_probable_words(
     vocab_size = log_probs.shape[-1]
     if vocab_size is None:
         raise ValueError(
-            f"step_fn returned log_probs of shape {log_probs.shape}; the vocabulary dimension must "
-            "be static. Set its shape."
+            f"step_fn returned log_probs of shape {log_probs.shape}; the last dimension must be static. Set its shape."
         )
     if max((end_id, *forbidden_ids)) >= vocab_size:
         raise ValueError(
@@ -230,11 +223,10 @@ def _most_probable_words(
             f"{tuple(forbidden_ids)} must be below that."
         )
     if forbidden_ids:
-        allowed = np.zeros(vocab_size, np.float32)
-        allowed[list(forbidden_ids)] = _NEVER
-        log_probs = log_probs + allowed
-    best, words = tf.math.top_k(log_probs, k=min(beam_size, vocab_size))
-    return best, words
+        penalty = np.zeros(vocab_size, np.float32)
+        penalty[list(forbidden_ids)] = _NEVER
+        log_probs = log_probs + penalty
+    return wide_top_k.top_k(log_probs, min(beam_size, vocab_size))
 
 
 def _extend(
@@ -248,10 +240,10 @@ def _extend(
 
     Args:
         search: the search so far.
-        log_probs: float32 [B, K, W], of the next words of each partial.
+        log_probs: float32 [B, K, W], of the words that may follow each partial.
         words: int32 [B, K, W], those words.
         end_id: the word that completes a caption.
-        length_weights: float32 [L + 1], factor from log_prob to score, by length.
+        length_weights: float32 [L + 1], score / log_prob of a complete caption by its length.
 
     Returns:
         The next partials, the slots of their parents int32 [B, K], and the complete captions.
