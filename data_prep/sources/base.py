@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+import re
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
+
+from im2txt import storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,5 +44,61 @@ class Source(Protocol):
 
 
 def stable_image_id(name: str) -> int:
-    """Returns an id for sources that have none: 53 bits of a hash of the name, so that JSON readers keep every digit."""
+    """Returns an id for sources without: 53 bits of a hash of the name, so that JSON readers keep every digit."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 11
+
+
+def locate_image(image_dir: str, name: str) -> tuple[str, str]:
+    """Finds a photograph that a source's file names; whether it is there is not looked at.
+
+    Args:
+        image_dir: the source's folder of photographs, local or remote.
+        name: relative to the folder, or absolute and inside it.
+
+    Returns:
+        The name relative to the folder, and the path.
+
+    Raises:
+        ValueError: if the name is empty or leaves the folder: a file from elsewhere never gets to read other files.
+    """
+    relative = name
+    if name.startswith("/") or storage.is_remote(name):
+        relative = name.removeprefix(image_dir.rstrip("/") + "/")
+    outside = relative.startswith("/") or storage.is_remote(relative) or ".." in re.split(r"[/\\]", relative)
+    if outside or not relative.strip() or "\0" in relative:
+        raise ValueError(
+            f"The photograph's name {name!r} is not of a file inside {image_dir!r}. Names are relative to that folder, "
+            "without '..'."
+        )
+    return relative, storage.join(image_dir, relative)
+
+
+def read_source_text(path: str) -> str:
+    """Returns one of a source's own files as text, without a byte order mark.
+
+    Raises:
+        FileNotFoundError: with the path.
+        ValueError: naming the file and line that is not UTF-8.
+    """
+    if not storage.exists(path):
+        raise FileNotFoundError(f"No file {path!r}.")
+    content = storage.read_bytes(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line}: not UTF-8 ({error.reason}). Convert the file to UTF-8.") from error
+
+
+def read_source_json(path: str) -> Any:
+    """Returns one of a source's own files parsed as JSON.
+
+    Raises:
+        FileNotFoundError: with the path.
+        ValueError: naming the file, and the line and column where its JSON ends or breaks.
+    """
+    text = read_source_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is cut short or not JSON: {error}.") from error
