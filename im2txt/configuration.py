@@ -1,0 +1,256 @@
+"""Every knob: its default, unit and range. An experiment is one `ExperimentConfig`; `configs/` holds them.
+
+The resolved configuration travels with a run as `config.json` and is read back by evaluation and inference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import typing
+from typing import Any, Literal
+
+IMAGENET_WEIGHTS = "imagenet"
+NO_WEIGHTS = "none"
+
+
+def _check(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"{name}={value!r}: {rule}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class InputConfig:
+    """Which shards are read, and how examples become batches."""
+
+    data_dir: str = ""
+    """Folder of shards with a manifest.json, of photographs or of cached features."""
+    train_split: str = "train"
+    """Split that is trained on."""
+    val_split: str = "val"
+    """Split whose perplexity chooses the best checkpoint."""
+    batch_size: int = 32
+    """Photographs per step, over all replicas."""
+    captions_per_image: int = 1
+    """Captions of one photograph that share its pass through the encoder; a batch holds batch_size times as many."""
+    shuffle_buffer_examples: int = 4600
+    """Examples among which the next one is drawn; 1 keeps the order of the shards."""
+    bucketing_batches: int = 16
+    """Batches that are filled together, sorted by caption length, so that little is padded; 1 turns bucketing off."""
+    distort_images: bool = True
+    """Random crop, flip and colour changes in training; needs photographs, not cached features."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "captions_per_image", "shuffle_buffer_examples", "bucketing_batches"):
+            _check(getattr(self, name) >= 1, f"input.{name}", getattr(self, name), "must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """The network that turns a photograph into features."""
+
+    backbone: str = "InceptionV3"
+    """A network of keras.applications by its name there, or SmallCNN, which trains from scratch in minutes."""
+    weights: str = IMAGENET_WEIGHTS
+    """`imagenet`, the path of a Keras weight file without the top layers, or `none` for random weights."""
+    image_size: int = 0
+    """Side of the square input in pixels; 0 takes the backbone's own."""
+    crop_fraction: float = 299 / 346
+    """Share of the photograph's height and width that is kept: at the centre, or anywhere when distorting."""
+    pooling: Literal["avg", "max", "flatten"] = "avg"
+    """How the last feature map [h, w, c] becomes one vector; `flatten` keeps the places of things."""
+    trainable: bool = False
+    """Whether the encoder is trained too."""
+    update_batch_norm: bool = False
+    """Whether a trained encoder's batch normalisation uses and updates batch statistics; on one replica only."""
+
+    def __post_init__(self) -> None:
+        _check(self.image_size >= 0, "encoder.image_size", self.image_size, "must be 0 or a number of pixels")
+        _check(0 < self.crop_fraction <= 1, "encoder.crop_fraction", self.crop_fraction, "must be in (0, 1]")
+        _check(bool(self.weights), "encoder.weights", self.weights, "must be `imagenet`, `none` or a path")
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """The network that writes the caption."""
+
+    embedding_size: int = 512
+    """Numbers per word vector; the photograph's embedding has as many."""
+    num_lstm_units: int = 512
+    """Units of the LSTM."""
+    initializer_scale: float = 0.08
+    """Weights start uniform in plus or minus this."""
+    image_dropout_rate: float = 0.0
+    """Share of image features dropped in training."""
+    input_dropout_rate: float = 0.3
+    """Share of the LSTM's inputs dropped in training."""
+    output_dropout_rate: float = 0.3
+    """Share of the LSTM's outputs dropped in training."""
+    log_frequency_bias: bool = False
+    """Start the output bias from each word's log frequency instead of 0."""
+
+    def __post_init__(self) -> None:
+        for name in ("embedding_size", "num_lstm_units"):
+            _check(getattr(self, name) >= 1, f"decoder.{name}", getattr(self, name), "must be at least 1")
+        for name in ("image_dropout_rate", "input_dropout_rate", "output_dropout_rate"):
+            _check(0 <= getattr(self, name) < 1, f"decoder.{name}", getattr(self, name), "must be in [0, 1)")
+        _check(self.initializer_scale > 0, "decoder.initializer_scale", self.initializer_scale, "must be positive")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizationConfig:
+    """How gradients become updates."""
+
+    optimizer: Literal["sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw"] = "sgd"
+    """The update rule."""
+    learning_rate: float = 2.0
+    """Peak learning rate."""
+    schedule: Literal["constant", "staircase", "cosine"] = "staircase"
+    """`staircase` multiplies by decay_factor every decay_epochs; `cosine` falls to 0 at the last step."""
+    warmup_steps: int = 0
+    """Steps over which the rate rises linearly from 0."""
+    decay_epochs: float = 8.0
+    """Epochs between two steps of the staircase."""
+    decay_factor: float = 0.5
+    """Factor of each step of the staircase."""
+    encoder_learning_rate_factor: float = 1.0
+    """Factor on the learning rate of a trained encoder."""
+    clip_norm: float = 5.0
+    """Largest global norm of the gradient, after summing over replicas; 0 turns clipping off."""
+    weight_decay: float = 0.0
+    """Decay of weight matrices per step, times the learning rate (adamw only)."""
+    label_smoothing: float = 0.0
+    """Probability mass that training spreads over all words; validation never smooths."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "decay_epochs", "decay_factor"):
+            _check(getattr(self, name) > 0, f"optimization.{name}", getattr(self, name), "must be positive")
+        for name in ("warmup_steps", "clip_norm", "weight_decay", "encoder_learning_rate_factor"):
+            _check(getattr(self, name) >= 0, f"optimization.{name}", getattr(self, name), "must not be negative")
+        _check(0 <= self.label_smoothing < 1, "optimization.label_smoothing", self.label_smoothing, "must be in [0, 1)")
+        _check(
+            self.weight_decay == 0 or self.optimizer == "adamw",
+            "optimization.weight_decay",
+            self.weight_decay,
+            f"only adamw decays weights, the optimizer is {self.optimizer}",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How long to train, and what to write on the way."""
+
+    num_epochs: float = 50.0
+    """Passes over the training captions."""
+    steps_per_call: int = 50
+    """Steps that run in the graph between two looks at the clock."""
+    log_every_steps: int = 100
+    """Steps between two log lines."""
+    eval_every_epochs: float = 1.0
+    """Epochs between two validations."""
+    checkpoint_every_secs: float = 600.0
+    """Seconds between two checkpoints; the end and Ctrl-C save too."""
+    keep_checkpoints: int = 3
+    """Latest checkpoints kept, besides the best."""
+    early_stopping_evaluations: int = 0
+    """Stop after so many validations without a better perplexity; 0 never stops early."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number type of matrix products in training; weights and validation stay float32."""
+    distribution: Literal["one_device", "mirrored"] = "one_device"
+    """`mirrored` copies the model to every GPU of this machine."""
+    seed: int = 1
+    """Fixes initial weights, order of examples, distortions and dropout."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_epochs", "eval_every_epochs", "checkpoint_every_secs"):
+            _check(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "must be positive")
+        for name in ("steps_per_call", "log_every_steps", "keep_checkpoints"):
+            _check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "must be at least 1")
+        for name in ("early_stopping_evaluations", "seed"):
+            _check(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must not be negative")
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodingConfig:
+    """How captions are searched for."""
+
+    beam_size: int = 3
+    """Partial captions kept at each word; 1 is greedy search."""
+    max_caption_length: int = 20
+    """Most words of a caption, `<S>` and `</S>` included."""
+    length_normalization_factor: float = 0.0
+    """Complete captions are ranked by log probability over length to this power; 0 leaves it as it is."""
+    allow_unknown: bool = False
+    """Whether a caption may hold `<UNK>`."""
+
+    def __post_init__(self) -> None:
+        _check(self.beam_size >= 1, "decoding.beam_size", self.beam_size, "must be at least 1")
+        _check(
+            self.max_caption_length >= 2, "decoding.max_caption_length", self.max_caption_length, "must be at least 2"
+        )
+        _check(
+            self.length_normalization_factor >= 0,
+            "decoding.length_normalization_factor",
+            self.length_normalization_factor,
+            "must not be negative",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """One experiment, whole."""
+
+    input: InputConfig = InputConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    optimization: OptimizationConfig = OptimizationConfig()
+    training: TrainingConfig = TrainingConfig()
+    decoding: DecodingConfig = DecodingConfig()
+
+    def __post_init__(self) -> None:
+        replicas_may_be_many = self.training.distribution != "one_device"
+        _check(
+            not (self.encoder.update_batch_norm and replicas_may_be_many),
+            "encoder.update_batch_norm",
+            True,
+            "batch statistics drift apart between replicas; needs training.distribution=one_device",
+        )
+        _check(
+            self.encoder.trainable or not self.encoder.update_batch_norm,
+            "encoder.update_batch_norm",
+            True,
+            "needs encoder.trainable=True",
+        )
+
+    def to_json(self) -> str:
+        """Returns the content of a run's `config.json`."""
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "config.json") -> ExperimentConfig:
+        """Reads a `config.json`; ValueError naming an unknown field and the nearest known one."""
+        try:
+            fields = json.loads(text)
+            if not isinstance(fields, dict):
+                raise ValueError("the top level is no object")
+            return _from_fields(cls, fields, "")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name} is not a configuration of this version: {error}") from error
+
+
+def _from_fields(cls: type[Any], fields: dict[str, Any], prefix: str) -> Any:
+    types = typing.get_type_hints(cls)
+    for name in fields:
+        if name not in types:
+            nearest = difflib.get_close_matches(name, types, n=1)
+            hint = f"; did you mean {prefix}{nearest[0]}?" if nearest else f"; there are {sorted(types)}."
+            raise ValueError(f"unknown field {prefix}{name}{hint}")
+    return cls(
+        **{
+            name: _from_fields(types[name], value, f"{prefix}{name}.")
+            if dataclasses.is_dataclass(types[name])
+            else value
+            for name, value in fields.items()
+        }
+    )

@@ -1,0 +1,186 @@
+"""Photographs to features: any backbone of keras.applications, frozen or trained.
+
+Input size, value range and feature size belong to the backbone and stand here only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from im2txt.configuration import IMAGENET_WEIGHTS, NO_WEIGHTS, EncoderConfig
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STDDEV = (0.229, 0.224, 0.225)
+_CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+
+
+def _to_plus_minus_one(images: tf.Tensor) -> tf.Tensor:
+    return images * 2.0 - 1.0
+
+
+def _to_byte_range(images: tf.Tensor) -> tf.Tensor:
+    return images * 255.0
+
+
+def _to_centred_bgr(images: tf.Tensor) -> tf.Tensor:
+    return tf.reverse(images, [-1]) * 255.0 - tf.constant(_CAFFE_MEAN_BGR)
+
+
+def _to_standardised(images: tf.Tensor) -> tf.Tensor:
+    return (images - tf.constant(_IMAGENET_MEAN)) / tf.constant(_IMAGENET_STDDEV)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    """Backbones that share a value range. `image_sizes` gives each one's own input size in pixels."""
+
+    scale: Callable[[tf.Tensor], tf.Tensor]
+    image_sizes: dict[str, int]
+
+
+_FAMILIES = (
+    _Family(
+        _to_plus_minus_one,
+        {
+            "InceptionV3": 299,
+            "InceptionResNetV2": 299,
+            "Xception": 299,
+            "MobileNet": 224,
+            "MobileNetV2": 224,
+            "NASNetMobile": 224,
+            "NASNetLarge": 331,
+            "ResNet50V2": 224,
+            "ResNet101V2": 224,
+            "ResNet152V2": 224,
+            "SmallCNN": 64,
+        },
+    ),
+    _Family(_to_centred_bgr, dict.fromkeys(("ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"), 224)),
+    _Family(_to_standardised, dict.fromkeys(("DenseNet121", "DenseNet169", "DenseNet201"), 224)),
+    _Family(  # These rescale their input themselves.
+        _to_byte_range,
+        {
+            **dict(zip((f"EfficientNetB{i}" for i in range(8)), (224, 240, 260, 300, 380, 456, 528, 600), strict=True)),
+            **dict(zip((f"EfficientNetV2B{i}" for i in range(4)), (224, 240, 260, 300), strict=True)),
+            "EfficientNetV2S": 384,
+            "EfficientNetV2M": 480,
+            "EfficientNetV2L": 480,
+            **{f"ConvNeXt{size}": 224 for size in ("Tiny", "Small", "Base", "Large", "XLarge")},
+            "MobileNetV3Small": 224,
+            "MobileNetV3Large": 224,
+        },
+    ),
+)
+_FAMILY_BY_BACKBONE = {name: family for family in _FAMILIES for name in family.image_sizes}
+
+
+def backbone_image_size(config: EncoderConfig) -> int:
+    """Returns the side of the encoder's input in pixels.
+
+    Raises:
+        ValueError: if the backbone is unknown; the message names the nearest one.
+    """
+    if config.backbone not in _FAMILY_BY_BACKBONE:
+        nearest = difflib.get_close_matches(config.backbone, _FAMILY_BY_BACKBONE, n=1)
+        hint = f" Did you mean {nearest[0]}?" if nearest else ""
+        known = ", ".join(sorted(_FAMILY_BY_BACKBONE))
+        raise ValueError(f"encoder.backbone={config.backbone!r} is unknown.{hint} There are {known}.")
+    return config.image_size or _FAMILY_BY_BACKBONE[config.backbone].image_sizes[config.backbone]
+
+
+class ImageEncoder:
+    """A backbone without its classifier, and the pooling of its last feature map.
+
+    Attributes:
+        image_size: side of the input in pixels.
+        feature_shape: shape of one photograph's features.
+    """
+
+    def __init__(self, config: EncoderConfig):
+        """Builds the network and loads its weights.
+
+        Raises:
+            FileNotFoundError: if the weight file is missing.
+            ValueError: if the backbone is unknown, or the file's weights do not fit it.
+        """
+        self.image_size = backbone_image_size(config)
+        self._config = config
+        self._scale = _FAMILY_BY_BACKBONE[config.backbone].scale
+        self._network = _build_network(config, self.image_size)
+        self.feature_shape: tuple[int, ...] = tuple(self._network.output_shape[1:])
+
+    def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Encodes photographs.
+
+        Args:
+            images: float32 [B, image_size, image_size, 3] in [0, 1].
+            training: whether this is a training step; matters only to an encoder that is trained.
+
+        Returns:
+            float32 [B, *feature_shape].
+        """
+        use_batch_statistics = training and self._config.trainable and self._config.update_batch_norm
+        return tf.cast(self._network(self._scale(images), training=use_batch_statistics), tf.float32)
+
+    @property
+    def variables(self) -> dict[str, tf.Variable]:
+        """All weights by stable name: `<layer>/<weight>`."""
+        return {f"{layer.name}/{v.name}": v.value for layer in self._network.layers for v in layer.variables}
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """The weights that training changes; empty for a frozen encoder."""
+        return [v.value for v in self._network.trainable_variables] if self._config.trainable else []
+
+    def fingerprint(self) -> str:
+        """Returns a SHA-256 (hex) over the names and values of all weights."""
+        digest = hashlib.sha256()
+        for name, variable in self.variables.items():
+            digest.update(name.encode())
+            digest.update(variable.numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _build_network(config: EncoderConfig, image_size: int) -> Any:
+    weights = None if config.weights == NO_WEIGHTS else config.weights
+    if weights not in (None, IMAGENET_WEIGHTS) and not os.path.exists(weights):
+        raise FileNotFoundError(
+            f"encoder.weights={weights!r} is no file. Name a Keras weight file without top layers, or use "
+            f"`{IMAGENET_WEIGHTS}` (downloads once) or `{NO_WEIGHTS}` (random)."
+        )
+    input_shape = (image_size, image_size, 3)
+    if config.backbone == "SmallCNN":
+        if weights == IMAGENET_WEIGHTS:
+            raise ValueError("encoder.weights=imagenet: SmallCNN has none; use encoder.weights=none.")
+        backbone = _small_cnn(input_shape)
+        if weights:
+            backbone.load_weights(weights)
+    else:
+        build = getattr(keras.applications, config.backbone)
+        try:
+            backbone = build(include_top=False, weights=weights, input_shape=input_shape)
+        except ValueError as error:
+            raise ValueError(f"encoder.backbone={config.backbone}, weights={config.weights!r}: {error}") from error
+    pooling = {
+        "avg": keras.layers.GlobalAveragePooling2D,
+        "max": keras.layers.GlobalMaxPooling2D,
+        "flatten": keras.layers.Flatten,
+    }[config.pooling]
+    return keras.Model(backbone.input, pooling(name="pooling")(backbone.output))
+
+
+def _small_cnn(input_shape: tuple[int, int, int]) -> Any:
+    """Four strided convolutions, 1/16 of the resolution, 128 channels; small enough to learn from scratch on a CPU."""
+    images = keras.Input(input_shape)
+    x = images
+    for index, filters in enumerate((32, 64, 96, 128)):
+        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu", name=f"conv_{index}")(x)
+    return keras.Model(images, x)

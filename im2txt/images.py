@@ -1,0 +1,88 @@
+"""Photographs as pixels: decode, crop, resize, distort.
+
+An image is float32 [size, size, 3] in [0, 1], RGB. What range an encoder wants is the encoder's business. Every random
+operation is stateless: its result depends on the image and the seed alone, so a resumed run sees the same pixels again.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# The original's distortions of brightness, saturation, hue and contrast.
+_MAX_BRIGHTNESS_DELTA = 32 / 255
+_MAX_HUE_DELTA = 0.032
+_FACTOR_RANGE = (0.5, 1.5)
+
+
+def decode_image(encoded_image: tf.Tensor) -> tf.Tensor:
+    """Decodes JPEG, PNG, GIF (first frame) or BMP bytes.
+
+    Args:
+        encoded_image: string [].
+
+    Returns:
+        uint8 [height, width, 3], RGB.
+    """
+    image = tf.io.decode_image(encoded_image, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def prepare_image(encoded_image: tf.Tensor, image_size: int, crop_fraction: float) -> tf.Tensor:
+    """Decodes a photograph, resizes it ignoring its aspect ratio and keeps the centre, as for evaluation.
+
+    Args:
+        encoded_image: string [].
+        image_size: side of the result in pixels.
+        crop_fraction: share of height and width that is kept, in (0, 1]; the original im2txt keeps 299 of 346 pixels.
+
+    Returns:
+        float32 [image_size, image_size, 3] in [0, 1].
+    """
+    resized_size = _resized_size(image_size, crop_fraction)
+    image = _resize(decode_image(encoded_image), resized_size)
+    margin = (resized_size - image_size) // 2
+    return tf.image.crop_to_bounding_box(image, margin, margin, image_size, image_size)
+
+
+def prepare_distorted_image(
+    encoded_image: tf.Tensor, image_size: int, crop_fraction: float, seed: tf.Tensor
+) -> tf.Tensor:
+    """Decodes a photograph and crops, flips and recolours it at random, as the original im2txt does in training.
+
+    Args:
+        encoded_image: string [].
+        image_size: side of the result in pixels.
+        crop_fraction: share of height and width that is kept, in (0, 1].
+        seed: int64 [2]; the second number's parity chooses the order of the colour operations.
+
+    Returns:
+        float32 [image_size, image_size, 3] in [0, 1].
+    """
+    seeds = tf.random.split(seed, num=6)
+    image = _resize(decode_image(encoded_image), _resized_size(image_size, crop_fraction))
+    image = tf.image.stateless_random_crop(image, [image_size, image_size, 3], seeds[0])
+    image = tf.image.stateless_random_flip_left_right(image, seeds[1])
+    image = tf.image.stateless_random_brightness(image, _MAX_BRIGHTNESS_DELTA, seeds[2])
+
+    def saturation_hue_contrast() -> tf.Tensor:
+        result = tf.image.stateless_random_saturation(image, *_FACTOR_RANGE, seeds[3])
+        result = tf.image.stateless_random_hue(result, _MAX_HUE_DELTA, seeds[4])
+        return tf.image.stateless_random_contrast(result, *_FACTOR_RANGE, seeds[5])
+
+    def contrast_saturation_hue() -> tf.Tensor:
+        result = tf.image.stateless_random_contrast(image, *_FACTOR_RANGE, seeds[5])
+        result = tf.image.stateless_random_saturation(result, *_FACTOR_RANGE, seeds[3])
+        return tf.image.stateless_random_hue(result, _MAX_HUE_DELTA, seeds[4])
+
+    image = tf.cond(seed[1] % 2 == 0, saturation_hue_contrast, contrast_saturation_hue)
+    return tf.clip_by_value(image, 0.0, 1.0)
+
+
+def _resized_size(image_size: int, crop_fraction: float) -> int:
+    return max(image_size, round(image_size / crop_fraction))
+
+
+def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
+    image = tf.image.convert_image_dtype(image, tf.float32)
+    return tf.ensure_shape(tf.image.resize(image, [size, size], method="bilinear"), [size, size, 3])
