@@ -20,12 +20,24 @@ FORMAT_VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class ShardEntry:
-    """One shard: file name, number of examples, size in bytes, CRC32C of the whole file (8 hex digits)."""
+    """One shard.
+
+    Attributes:
+        name: file name.
+        bytes: size.
+        crc32c: of the whole file, 8 hex digits.
+        captions_per_example: how many examples hold how many captions; readers find a position without reading.
+    """
 
     name: str
-    examples: int
     bytes: int
     crc32c: str
+    captions_per_example: dict[int, int]
+
+    @property
+    def examples(self) -> int:
+        """Number of records in the shard."""
+        return sum(self.captions_per_example.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,13 +147,21 @@ class Manifest:
 
 
 def _split_entry(fields: dict[str, Any]) -> SplitEntry:
+    def shard_entry(shard: dict[str, Any]) -> ShardEntry:
+        return ShardEntry(**shard | {"captions_per_example": _int_keys(shard["captions_per_example"])})
+
     return SplitEntry(
         **fields
         | {
-            "captions_per_image": {int(n): images for n, images in fields["captions_per_image"].items()},
-            "shards": tuple(ShardEntry(**shard) for shard in fields["shards"]),
+            "captions_per_image": _int_keys(fields["captions_per_image"]),
+            "shards": tuple(map(shard_entry, fields["shards"])),
         }
     )
+
+
+def _int_keys(histogram: dict[str, int]) -> dict[int, int]:
+    """JSON knows only strings as keys."""
+    return {int(key): count for key, count in histogram.items()}
 
 
 def write_manifest(data_dir: str, manifest: Manifest) -> None:
