@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 from im2txt import storage
+
+_LEADING_NUMBER = re.compile(r"\d{1,18}(?=[_.]|$)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +49,19 @@ class Source(Protocol):
 def stable_image_id(name: str) -> int:
     """Returns an id for sources without: 53 bits of a hash of the name, so that JSON readers keep every digit."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 11
+
+
+def leading_number_ids(names: Collection[str]) -> dict[str, int]:
+    """Returns ids for names such as `1000268201_693b08cb0e.jpg`: the number in front, by which Flickr knows the photograph.
+
+    A name without such a number, or whose number another name bears as well, gets `stable_image_id`.
+    """
+    numbers = {name: int(match[0]) for name in names if (match := _LEADING_NUMBER.match(name))}
+    bearers = collections.Counter(numbers.values())
+    return {
+        name: numbers[name] if name in numbers and bearers[numbers[name]] == 1 else stable_image_id(name)
+        for name in names
+    }
 
 
 def locate_image(image_dir: str, name: str) -> tuple[str, str]:
