@@ -1,0 +1,70 @@
+"""Flickr30k as it is handed out: a folder of photographs and one file of captions, without split lists.
+
+Source: Young, Lai, Hodosh and Hockenmaier (2014), "From Image Descriptions to Visual Denotations".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Iterator
+
+from data_prep.sources import base
+from data_prep.sources.flickr8k import read_token_file
+
+_CSV_HEADER = "image_name|comment_number|comment"
+# The second bar is optional: the file in circulation lacks it in one line (2199200615.jpg, comment 4).
+_CSV_LINE = re.compile(r"([^|]+)\|\s*(\d+)\s*(\||\s)\s*(.*)")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Flickr30k:
+    """Flickr30k's photographs and captions; it has no split: use --split_by, or the source `karpathy`."""
+
+    captions_file: str
+    """`results_20130124.token`, or `results.csv` with the header `image_name| comment_number| comment`."""
+    images_dir: str
+    """Folder of the photographs, `flickr30k-images` or `flickr30k_images`."""
+
+    def read(self) -> Iterator[base.CaptionedImage]:
+        """Yields the photographs in the file's order.
+
+        Raises:
+            FileNotFoundError: if the captions file is missing.
+            ValueError: naming the line, if one is of neither form or numbers a caption twice.
+        """
+        text = base.read_source_text(self.captions_file)
+        if text.split("\n", 1)[0].replace(" ", "").strip() == _CSV_HEADER:
+            captions = _read_csv(self.captions_file, text)
+        else:
+            captions = read_token_file(self.captions_file)
+        image_ids = base.leading_number_ids(captions)
+        for name, sentences in captions.items():
+            file_name, path = base.locate_image(self.images_dir, name)
+            yield base.CaptionedImage(image_ids[name], file_name, path, tuple(sentences))
+
+
+def _read_csv(path: str, text: str) -> dict[str, list[str]]:
+    """Reads lines of the form `NAME| NUMBER| CAPTION`: no real CSV, for quotes in it are the caption's own."""
+    captions: dict[str, list[str]] = {}
+    seen = set()
+    mended = []
+    for number, line in enumerate(text.split("\n")[1:], start=2):
+        if not line.strip():
+            continue
+        match = _CSV_LINE.fullmatch(line.strip())
+        if not match:
+            raise ValueError(f"{path}, line {number}: {line[:80]!r} is not of the form `NAME| NUMBER| CAPTION`.")
+        name, comment_number, bar, caption = match.groups()
+        if (name, comment_number) in seen:
+            raise ValueError(f"{path}, line {number}: comment {comment_number} of {name} stands there twice.")
+        seen.add((name, comment_number))
+        if bar != "|":
+            mended.append(number)
+        captions.setdefault(name, []).append(caption)
+    if mended:
+        _logger.warning("%s: %d line(s) lack the second '|' and were read without it: %s.", path, len(mended), mended)
+    return captions
