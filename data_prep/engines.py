@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
@@ -16,7 +16,7 @@ Report = TypeVar("Report")
 class Engine(Protocol):
     """A way to run many independent jobs."""
 
-    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job]) -> Iterator[Report]:
+    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job]) -> Generator[Report, None, None]:
         """Yields the report of every job, in any order.
 
         Args:
@@ -37,7 +37,7 @@ class LocalEngine:
             raise ValueError(f"--num_workers={num_workers} must be at least 1.")
         self._num_workers = num_workers
 
-    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job]) -> Iterator[Report]:
+    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job]) -> Generator[Report, None, None]:
         """See `Engine.run`."""
         if self._num_workers == 1:
             yield from map(function, jobs)
@@ -63,7 +63,7 @@ class LocalEngine:
 
 def _run_bounded(
     executor: concurrent.futures.Executor, function: Callable[[Job], Report], jobs: Iterable[Job], limit: int
-) -> Iterator[Report]:
+) -> Generator[Report, None, None]:
     """Keeps at most `limit` jobs in flight, so that memory does not grow with their number."""
     pending: set[concurrent.futures.Future[Report]] = set()
     for job in jobs:

@@ -131,10 +131,9 @@ class ShardReport:
     Attributes:
         name: the shard's file name.
         fingerprint: the job's.
-        examples: records in the shard.
         bytes: size of the file.
         crc32c: of the whole file, 8 hex digits.
-        captions: captions in the shard.
+        captions_per_example: how many examples hold how many captions.
         words: predicted words: without `<S>`, with `</S>`.
         unknown_words: how many of them are `<UNK>`.
         skipped: photographs that could not be used, each once per shard.
@@ -142,10 +141,9 @@ class ShardReport:
 
     name: str
     fingerprint: str
-    examples: int
     bytes: int
     crc32c: str
-    captions: int
+    captions_per_example: dict[int, int]
     words: int
     unknown_words: int
     skipped: tuple[Skip, ...]

@@ -1,0 +1,45 @@
+"""A build in figures, for people."""
+
+from __future__ import annotations
+
+from data_prep.prepare import BuildPlan
+from im2txt.manifest import Manifest
+
+
+def describe_plan(plan: BuildPlan) -> str:
+    """Returns what a build would write."""
+    lines = []
+    for split in dict.fromkeys(shard.split for shard in plan.shards.shards):
+        images = [image for image in plan.images if image.split == split]
+        captions = sum(len(image.words) for image in images)
+        words = sum(words.count(" ") + 2 for image in images for words in image.words)
+        shards = sum(shard.split == split for shard in plan.shards.shards)
+        lines.append(
+            f"{split}: {len(images):,} photographs, {captions:,} captions, {words:,} words, "
+            f"{plan.shards.examples(split):,} examples in {shards} shards, about {plan.expected_bytes[split] / 1e6:,.0f} MB"
+        )
+    lines.append(f"vocabulary: {len(plan.vocabulary):,} words with <UNK>")
+    counts: dict[str, int] = {}
+    for skip in plan.skips:
+        counts[skip.reason] = counts.get(skip.reason, 0) + 1
+    lines.append(_skipped_line(counts))
+    return "\n".join(lines)
+
+
+def describe_build(manifest: Manifest, output_dir: str, secs: float) -> str:
+    """Returns what a build wrote, and how fast."""
+    lines = []
+    for name, split in manifest.splits.items():
+        lines.append(
+            f"{name}: {split.images:,} photographs, {split.captions:,} captions, "
+            f"{split.unknown_words / max(1, split.words):.2%} <UNK>, {split.examples:,} examples in {len(split.shards)} "
+            f"shards, {sum(shard.bytes for shard in split.shards) / 1e6:,.1f} MB"
+        )
+    lines.append(_skipped_line(manifest.skipped))
+    captions = sum(split.captions for split in manifest.splits.values())
+    lines.append(f"{output_dir}: {captions:,} captions in {secs:.1f} s, {captions / secs:,.0f} captions/s")
+    return "\n".join(lines)
+
+
+def _skipped_line(counts: dict[str, int]) -> str:
+    return "left out: " + (", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items())) or "nothing")

@@ -1,0 +1,56 @@
+"""Turns photographs and captions into shards for training.
+
+Reads a source, splits it, builds the vocabulary from the training captions, and writes TFRecord shards, the splits'
+captions as COCO JSON, `word_counts.txt`, `skipped.jsonl` and, last, `manifest.json`. An interrupted build goes on
+where it was when the same command is given again.
+
+    python -m data_prep.build_shards flickr8k --images_dir=Flicker8k_Dataset --text_dir=Flickr8k_text --output_dir=out
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Annotated
+
+import tyro
+
+from data_prep import build_report, prepare
+from data_prep.engines import LocalEngine
+from data_prep.sources.coco import Coco
+from data_prep.sources.flickr8k import Flickr8k
+from im2txt import command_line
+
+AnySource = Annotated[Flickr8k, tyro.conf.subcommand("flickr8k")] | Annotated[Coco, tyro.conf.subcommand("coco")]
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclasses.dataclass(frozen=True)
+class BuildShardsFlags:
+    """Flags of the command; those of the source follow its name."""
+
+    source: tyro.conf.OmitSubcommandPrefixes[AnySource]
+    output_dir: str
+    """Folder of the shards, local or remote; made if need be."""
+    options: tyro.conf.OmitArgPrefixes[prepare.BuildOptions] = prepare.BuildOptions()
+    num_workers: int = 2
+    """Worker processes."""
+    dry_run: bool = False
+    """Only plan, and print the numbers."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses the flags, builds, prints the summary."""
+    flags = command_line.parse(BuildShardsFlags, __doc__ or "", argv)
+    engine = LocalEngine(flags.num_workers)
+    start = time.monotonic()
+    plan = prepare.plan_build(flags.source, flags.options)
+    if flags.dry_run:
+        print(build_report.describe_plan(plan))
+        return
+    finished = prepare.build(plan, flags.source, flags.output_dir, flags.options, engine)
+    print(build_report.describe_build(finished, flags.output_dir, time.monotonic() - start))
+
+
+if __name__ == "__main__":
+    command_line.run(main)
