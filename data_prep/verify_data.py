@@ -1,0 +1,49 @@
+"""Reads a folder of shards through and says what is wrong with it and what to do about it.
+
+Checked against manifest.json: every shard's size and checksum, every record's checksums, the numbers of examples,
+photographs, captions and words, every word id against word_counts.txt, `<S>` and `</S>` around every caption, the
+photographs of captions_<split>.json, and that no photograph stands in two splits, by id or by content. The exit status
+is 1 if anything is wrong. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from im2txt import command_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """What to check."""
+
+    data_dir: str
+    """Folder of image shards or feature shards, with its manifest.json; local or, for instance, gs://."""
+    decode_images: bool = False
+    """Decode every photograph as well. Takes most of the time: about 5 ms each on one core."""
+    num_workers: int = os.cpu_count() or 1
+    """Shards read at the same time; each is held in memory whole."""
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1:
+            raise ValueError(f"--num_workers is {self.num_workers}; it must be at least 1.")
+
+
+def main() -> int:
+    """Prints faults and notes; returns the exit status."""
+    flags = command_line.parse(Flags, __doc__ or "")
+    from data_prep import folder_checks  # Deferred: flags are checked before it loads.
+
+    report = folder_checks.check_folder(flags.data_dir, flags.decode_images, flags.num_workers)
+    for fault in report.faults:
+        print(f"FAULT  {fault.where}: {fault.problem}\n       {fault.advice}")
+    for note in report.notes:
+        print(f"note   {note}")
+    print(f"{flags.data_dir}: {folder_checks.summary(report.manifest)}")
+    print(f"{len(report.faults)} fault{'s'[: len(report.faults) != 1]} found." if report.faults else "No fault found.")
+    return 1 if report.faults else 0
+
+
+if __name__ == "__main__":
+    command_line.run(main)
