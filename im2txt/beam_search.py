@@ -99,9 +99,9 @@ def beam_search(
     """Searches for the most probable captions of a batch of images; `beam_size` 1 is greedy decoding.
 
     Call it inside a `tf.function`. Words of probability below 1e-12 are not followed. If nothing completes in time, the
-    partial captions are returned instead. An image is done, and the search over once all are, when none of its partial
-    captions can reach its complete ones any more. This changes no result: a partial caption of log_prob p scores at
-    most p / max_caption_length**length_normalization_factor once it is complete.
+    partial captions are returned instead. Partial captions that cannot reach the K complete ones of their image any more
+    are dropped, and the search ends when none is left anywhere. This changes no result: one of log_prob p will score at
+    most p / max_caption_length**length_normalization_factor.
 
     Args:
         step_fn: see `StepFn`.
@@ -272,9 +272,9 @@ def _extend(
     position = tf.range(history.shape[2])
     word_ids = tf.where(position == search.length, added[:, :, tf.newaxis], history)
 
-    # All partials of an image go at once: dropping one alone would free its slot for a worse one.
-    can_improve = best[:, :1] * length_weights[-1] > complete.scores[:, -1:]
-    return _Partials(word_ids, tf.where(can_improve, best, _NEVER)), parents, complete
+    # Dropping those without hope lets in only worse ones, which have none either.
+    has_hope = best * length_weights[-1] > complete.scores[:, -1:]
+    return _Partials(word_ids, tf.where(has_hope, best, _NEVER)), parents, complete
 
 
 def _result(search: _Search, end_id: int) -> BeamSearchResult:
