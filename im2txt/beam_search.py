@@ -99,9 +99,9 @@ def beam_search(
     """Searches for the most probable captions of a batch of images; `beam_size` 1 is greedy decoding.
 
     Call it inside a `tf.function`. Words of probability below 1e-12 are not followed. If nothing completes in time, the
-    partial captions are returned instead. Partial captions that cannot reach the K complete ones of their image any more
-    are dropped, and the search ends when none is left anywhere. This changes no result: one of log_prob p will score at
-    most p / max_caption_length**length_normalization_factor.
+    partial captions are returned instead. A partial caption that cannot reach the K complete ones of its image any more
+    is dropped, and the search ends when none is left anywhere. This changes no result: completed, one of log_prob p
+    scores at most p / max_caption_length**length_normalization_factor.
 
     Args:
         step_fn: see `StepFn`.
