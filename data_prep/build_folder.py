@@ -13,14 +13,17 @@ from im2txt import manifest, storage
 
 LOCK_NAME = ".build-lock"
 PLAN_NAME = ".build-plan.json"
+PLAN_OPTION = "plan_sha256"
+"""Where the manifest's options hold the plan's fingerprint."""
 
 
 @contextlib.contextmanager
 def locked(output_dir: str) -> Iterator[None]:
     """Makes the folder and holds it for this process.
 
-    The kernel frees the lock when the process ends, however it ends, so none is ever stale. An object store has no locks;
-    there two builds of one plan do no harm, for both write the same bytes, and one of another plan is refused by `claim`.
+    The kernel frees the lock when the process ends, however it ends, so none is ever stale. An object store has no
+    locks; there two builds of one plan do no harm, for both write the same bytes, and one of another plan is refused
+    by `claim`.
 
     Raises:
         RuntimeError: if another process is building there, with its id and machine.
@@ -44,20 +47,26 @@ def claim(output_dir: str, fingerprint: str) -> bool:
     """Reserves the folder for a plan, or finds it reserved for the same one; removes leftovers of a killed build.
 
     Returns:
-        Whether the plan is already built there.
+        Whether the plan is already built there. If shards of a finished build are gone or cut short, its manifest is
+        removed and the answer is no.
 
     Raises:
         RuntimeError: if the folder holds another build, finished or not, or files of something else.
     """
     remedy = "Choose another --output_dir, or remove this one."
+    plan_path = storage.join(output_dir, PLAN_NAME)
     names = set(storage.list_names(output_dir)) - {LOCK_NAME}
     if manifest.FILE_NAME in names:
-        if manifest.read_manifest(output_dir).options.get("plan") != fingerprint:
+        finished = manifest.read_manifest(output_dir)
+        if finished.options.get(PLAN_OPTION) != fingerprint:
             raise RuntimeError(f"{output_dir} holds shards of another build (other data or other options). {remedy}")
-        return True
-    plan_path = storage.join(output_dir, PLAN_NAME)
+        if _is_intact(output_dir, finished):
+            return True
+        storage.write_text(plan_path, json.dumps({PLAN_OPTION: fingerprint}))
+        storage.remove(storage.join(output_dir, manifest.FILE_NAME))
+        return False
     if PLAN_NAME in names:
-        if json.loads(storage.read_text(plan_path))["plan"] != fingerprint:
+        if json.loads(storage.read_text(plan_path))[PLAN_OPTION] != fingerprint:
             raise RuntimeError(
                 f"{output_dir} holds an unfinished build of other data or other options. Run that one again to finish "
                 f"it, or: {remedy}"
@@ -66,9 +75,14 @@ def claim(output_dir: str, fingerprint: str) -> bool:
         foreign = sorted(name for name in names if not name.startswith(storage.TEMPORARY_PREFIX))
         if foreign:
             raise RuntimeError(f"{output_dir} is not empty: it holds {foreign[0]!r}. {remedy}")
-        storage.write_text(plan_path, json.dumps({"plan": fingerprint}))
+        storage.write_text(plan_path, json.dumps({PLAN_OPTION: fingerprint}))
     remove_temporaries(output_dir)
     return False
+
+
+def release(output_dir: str) -> None:
+    """Removes the plan's reservation: from now on the manifest speaks for the folder."""
+    storage.remove(storage.join(output_dir, PLAN_NAME))
 
 
 def remove_temporaries(output_dir: str) -> None:
@@ -76,6 +90,15 @@ def remove_temporaries(output_dir: str) -> None:
     for name in storage.list_names(output_dir):
         if name.startswith(storage.TEMPORARY_PREFIX):
             storage.remove(storage.join(output_dir, name))
+
+
+def _is_intact(output_dir: str, finished: manifest.Manifest) -> bool:
+    try:
+        for split in finished.splits:
+            manifest.shard_paths(output_dir, finished, split)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def _lock(path: str) -> int:

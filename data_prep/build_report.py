@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from data_prep.prepare import BuildPlan
+from data_prep.build_plan import BuildPlan
+from data_prep.skips import count_reasons
 from im2txt.manifest import Manifest
 
 
@@ -14,15 +15,13 @@ def describe_plan(plan: BuildPlan) -> str:
         captions = sum(len(image.words) for image in images)
         words = sum(words.count(" ") + 2 for image in images for words in image.words)
         shards = sum(shard.split == split for shard in plan.shards.shards)
+        size = f"about {plan.expected_bytes[split] / 1e6:,.0f} MB"
         lines.append(
             f"{split}: {len(images):,} photographs, {captions:,} captions, {words:,} words, "
-            f"{plan.shards.examples(split):,} examples in {shards} shards, about {plan.expected_bytes[split] / 1e6:,.0f} MB"
+            f"{plan.shards.examples(split):,} examples in {shards} shards, {size}"
         )
     lines.append(f"vocabulary: {len(plan.vocabulary):,} words with <UNK>")
-    counts: dict[str, int] = {}
-    for skip in plan.skips:
-        counts[skip.reason] = counts.get(skip.reason, 0) + 1
-    lines.append(_skipped_line(counts))
+    lines.append(_skipped_line(count_reasons(plan.skips)))
     return "\n".join(lines)
 
 
@@ -30,10 +29,11 @@ def describe_build(manifest: Manifest, output_dir: str, secs: float) -> str:
     """Returns what a build wrote, and how fast."""
     lines = []
     for name, split in manifest.splits.items():
+        unknown = split.unknown_words / max(1, split.words)
+        size = sum(shard.bytes for shard in split.shards)
         lines.append(
-            f"{name}: {split.images:,} photographs, {split.captions:,} captions, "
-            f"{split.unknown_words / max(1, split.words):.2%} <UNK>, {split.examples:,} examples in {len(split.shards)} "
-            f"shards, {sum(shard.bytes for shard in split.shards) / 1e6:,.1f} MB"
+            f"{name}: {split.images:,} photographs, {split.captions:,} captions, {unknown:.2%} of the words <UNK>, "
+            f"{split.examples:,} examples in {len(split.shards)} shards, {size / 1e6:,.1f} MB"
         )
     lines.append(_skipped_line(manifest.skipped))
     captions = sum(split.captions for split in manifest.splits.values())

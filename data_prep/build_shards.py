@@ -15,8 +15,10 @@ from typing import Annotated
 
 import tyro
 
-from data_prep import build_report, prepare
+from data_prep import build_report
+from data_prep.build_plan import BuildOptions, plan_build
 from data_prep.engines import LocalEngine
+from data_prep.prepare import build
 from data_prep.sources.coco import Coco
 from data_prep.sources.flickr8k import Flickr8k
 from im2txt import command_line
@@ -32,7 +34,7 @@ class BuildShardsFlags:
     source: tyro.conf.OmitSubcommandPrefixes[AnySource]
     output_dir: str
     """Folder of the shards, local or remote; made if need be."""
-    options: tyro.conf.OmitArgPrefixes[prepare.BuildOptions] = prepare.BuildOptions()
+    options: tyro.conf.OmitArgPrefixes[BuildOptions] = BuildOptions()
     num_workers: int = 2
     """Worker processes."""
     dry_run: bool = False
@@ -44,11 +46,11 @@ def main(argv: list[str] | None = None) -> None:
     flags = command_line.parse(BuildShardsFlags, __doc__ or "", argv)
     engine = LocalEngine(flags.num_workers)
     start = time.monotonic()
-    plan = prepare.plan_build(flags.source, flags.options)
+    plan = plan_build(flags.source, flags.options)
     if flags.dry_run:
         print(build_report.describe_plan(plan))
         return
-    finished = prepare.build(plan, flags.source, flags.output_dir, flags.options, engine)
+    finished = build(plan, flags.source, flags.output_dir, flags.options, engine)
     print(build_report.describe_build(finished, flags.output_dir, time.monotonic() - start))
 
 

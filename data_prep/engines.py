@@ -1,10 +1,13 @@
-"""Runs independent jobs: here, in a pool of processes on this machine. An engine knows nothing of what a job does."""
+"""Runs independent jobs, here in processes of this machine. An engine knows nothing of what a job does."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
@@ -45,7 +48,7 @@ class LocalEngine:
         others = set(multiprocessing.active_children())
         # Spawned, not forked: a fork of a process with threads (TensorFlow, tqdm) may hang.
         executor = concurrent.futures.ProcessPoolExecutor(
-            self._num_workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+            self._num_workers, multiprocessing.get_context("spawn"), initializer=_follow_parent
         )
         try:
             yield from _run_bounded(executor, function, jobs, limit=2 * self._num_workers)
@@ -74,6 +77,14 @@ def _run_bounded(
     yield from (future.result() for future in concurrent.futures.as_completed(pending))
 
 
-def _ignore_interrupts() -> None:
-    """Leaves Ctrl-C to the parent, which ends its workers."""
+def _follow_parent() -> None:
+    """Makes a worker end when its parent does, however that ends, and leaves Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -38,8 +38,8 @@ class UnusablePhotographError(Exception):
     """A photograph that cannot go into a shard.
 
     Attributes:
-        reason: a short name for counting: `missing_photograph`, `unreadable`, `empty_file`, `not_an_image`, `truncated`,
-            `damaged` or `too_large`.
+        reason: a short name for counting: `missing_photograph`, `unreadable`, `empty_file`, `not_an_image`,
+            `truncated`, `damaged` or `too_large`.
         detail: what was seen.
     """
 
@@ -56,8 +56,7 @@ class PhotographOptions:
     verify: Verification = "header"
     """How strictly a JPEG is checked: `header` walks its markers to the end marker, `decode` decodes it."""
     resize_shorter_side: int | None = None
-    """Pixels of the shorter side of stored photographs; larger ones are shrunk and written anew (346 suits an encoder
-    of 299 pixels). None stores every JPEG as it is."""
+    """Pixels; larger photographs are shrunk to it and written anew. 346 suits an encoder of 299 pixels."""
 
     def __post_init__(self) -> None:
         if self.resize_shorter_side is not None and self.resize_shorter_side < 1:
@@ -188,7 +187,7 @@ def _rewrite(content: bytes, resize_shorter_side: int | None) -> bytes:
     scale = (resize_shorter_side or min(image.size)) / min(image.size)
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        image = image.resize(size, Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=JPEG_QUALITY)
     return encoded.getvalue()

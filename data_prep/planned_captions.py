@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from data_prep.shard_plan import PlannedImage, Skip
+from data_prep.shard_plan import PlannedImage
+from data_prep.skips import Skip
 from data_prep.sources.base import CaptionedImage
-from im2txt import tokenization
+from im2txt import storage, tokenization
 from im2txt.vocabulary import SPECIAL_WORDS
 
 # Tokenizers may take long over a word without end; no human caption has words this long on average.
@@ -38,12 +39,14 @@ def plan_images(
         images: photographs, each with its split or None.
         options: the tokenizer and the longest caption.
         skips: receives what is left out: captions as `not_utf8`, `special_word`, `long_caption` or `empty_caption`,
-            photographs as `no_split` or `no_caption`.
+            photographs as `no_split`, `no_caption`, or `missing_photograph` for captions that have neither a split
+            nor, on the local disk, a photograph.
     """
     split_words = tokenization.tokenizer(options.tokenizer)
     for image, split in images:
         if split is None:
-            skips.append(Skip(image.image_id, image.file_name, "no_split", "in no split"))
+            reason = "missing_photograph" if _is_missing(image.path) else "no_split"
+            skips.append(Skip(image.image_id, image.file_name, reason, "in no split"))
             continue
         captions, tokenized = [], []
         for caption in image.captions:
@@ -61,6 +64,11 @@ def plan_images(
             skips.append(Skip(image.image_id, image.file_name, "no_caption", detail))
             continue
         yield PlannedImage(image.image_id, image.file_name, image.path, split, tuple(captions), tuple(tokenized))
+
+
+def _is_missing(path: str) -> bool:
+    """Looks on the local disk only, where that costs nothing."""
+    return not storage.is_remote(path) and not storage.exists(path)
 
 
 def _reason_before(caption: str, options: CaptionOptions) -> tuple[str, str] | None:

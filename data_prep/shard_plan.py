@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data_prep.image_files import PhotographOptions
+from data_prep.skips import Skip
 from im2txt.records import Layout
 from im2txt.shards import MAX_SHARDS, shard_name
 from im2txt.vocabulary import Vocabulary
@@ -103,25 +104,6 @@ class ShardJob:
     photographs: PhotographOptions
     unknown_id: int
     examples: tuple[PlannedExample, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Skip:
-    """Something left out.
-
-    Attributes:
-        image_id: of the photograph.
-        file_name: of the photograph.
-        reason: short name for counting.
-        detail: what was seen.
-        caption: the caption left out, None if the whole photograph was.
-    """
-
-    image_id: int
-    file_name: str
-    reason: str
-    detail: str
-    caption: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

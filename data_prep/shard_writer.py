@@ -1,8 +1,8 @@
 """Writes one shard: the job that every engine runs. Imports no TensorFlow, so that a worker starts at once.
 
 A shard is a TFRecord file: per record its length (uint64), the masked CRC32C of that, the record, the masked CRC32C of
-the record; little endian. It is written under a temporary name, synced, renamed, and only then followed by its completion
-record `.done-<shard>.json`, by which an interrupted build knows what it need not write again.
+the record; little endian. It is written under a temporary name, synced, renamed, and only then followed by its
+completion record `.done-<shard>.json`, by which an interrupted build knows what it need not write again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Iterator
 import google_crc32c
 
 from data_prep.image_files import UnusablePhotographError, read_photograph
-from data_prep.shard_plan import ShardJob, ShardReport, Skip
+from data_prep.shard_plan import ShardJob, ShardReport
+from data_prep.skips import Skip
 from im2txt import storage
 from im2txt.records import encode_example
 
@@ -34,7 +35,7 @@ def write_shard(job: ShardJob) -> ShardReport:
     """
     skipped: dict[int, Skip] = {}
     counts = _Counts()
-    size, checksum = _write_records(storage.join(job.output_dir, job.name), _records(job, skipped, counts))
+    size, checksum = write_records(storage.join(job.output_dir, job.name), _records(job, skipped, counts))
     report = ShardReport(
         name=job.name,
         fingerprint=job.fingerprint,
@@ -94,7 +95,7 @@ def _records(job: ShardJob, skipped: dict[int, Skip], counts: _Counts) -> Iterat
         yield encode_example(example.image_id, encoded_image, example.captions, example.caption_ids, job.layout)
 
 
-def _write_records(path: str, records: Iterator[bytes]) -> tuple[int, int]:
+def write_records(path: str, records: Iterator[bytes]) -> tuple[int, int]:
     """Writes a TFRecord file whole or not at all; returns its size and CRC32C."""
     if storage.is_remote(path):  # One upload, atomic by itself.
         content = b"".join(part for record in records for part in _frame(record))

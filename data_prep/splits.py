@@ -17,8 +17,7 @@ class SplitOptions:
     """How photographs are divided into train, val and test."""
 
     split_by: Literal["source", "hash", "file"] = "source"
-    """`source`: as the source says; `hash`: by a hash of the image id, so that a photograph stays where it is when others
-    join; `file`: as `--split_file` says."""
+    """Who decides: the source; a hash of the image id (a photograph stays in its split when others join); a file."""
     val_fraction: float = 0.1
     """Part of the photographs that `hash` gives to val, in [0, 1)."""
     test_fraction: float = 0.1
@@ -26,8 +25,7 @@ class SplitOptions:
     split_file: str | None = None
     """Text file with `SPLIT<TAB>FILE NAME` per line, for `file`; photographs that it does not name are left out."""
     restval: Literal["train", "separate"] = "train"
-    """What becomes of `restval` (the rest of COCO's val2014 in Karpathy's split): joins train, as most papers do, or
-    stays a split of its own."""
+    """What becomes of `restval` in Karpathy's split of COCO: joins train, as in most papers, or stays separate."""
 
     def __post_init__(self) -> None:
         if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:

@@ -36,9 +36,9 @@ def make_vocabulary(training_captions: Iterable[str], options: VocabularyOptions
     """Returns the vocabulary of a build.
 
     A built vocabulary is in order of descending count; of equally frequent words `<S>` and `</S>` come first and the
-    others in alphabetical order (of code points), so it does not depend on the order of reading. A given vocabulary keeps
-    its ids and counts as they stand; when extended, `<UNK>` keeps its id too, and the new words follow it in the order
-    above.
+    others in alphabetical order (of code points), so it does not depend on the order of reading. A given vocabulary
+    keeps its ids and counts as they stand; when extended, `<UNK>` keeps its id too, and the new words follow it in the
+    order above.
 
     Args:
         training_captions: captions of the train split, words joined by spaces, without `<S>` and `</S>`.
@@ -60,8 +60,8 @@ def make_vocabulary(training_captions: Iterable[str], options: VocabularyOptions
     given = read_vocabulary_file(options.vocabulary_file)
     if options.max_words is not None and len(given) > options.max_words:
         raise ValueError(
-            f"{options.vocabulary_file} holds {len(given)} words, more than --max_words={options.max_words}: dropping "
-            "some would change no id, but which ones is not for a limit to say. Raise the limit."
+            f"{options.vocabulary_file} holds {len(given)} words, more than --max_words={options.max_words}. Raise the "
+            "limit: a given vocabulary is never cut."
         )
     if not options.extend_vocabulary:
         return given

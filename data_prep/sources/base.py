@@ -52,7 +52,7 @@ def stable_image_id(name: str) -> int:
 
 
 def leading_number_ids(names: Collection[str]) -> dict[str, int]:
-    """Returns ids for names such as `1000268201_693b08cb0e.jpg`: the number in front, by which Flickr knows the photograph.
+    """Returns ids for names such as `1000268201_693b08cb0e.jpg`: the number in front, Flickr's own.
 
     A name without such a number, or whose number another name bears as well, gets `stable_image_id`.
     """
