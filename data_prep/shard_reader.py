@@ -8,12 +8,15 @@ from collections.abc import Iterator
 
 import google_crc32c
 import numpy as np
+from google.protobuf.message import DecodeError
 
+from data_prep.sequence_example import Feature, SequenceExample
 from im2txt import records
 from im2txt.records import Layout
 
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
+_NOTHING = Feature()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,20 +75,17 @@ def take_apart(record: bytes, layout: Layout) -> Example:
     Raises:
         ValueError: if it is no `tf.SequenceExample`, lacks a key, or does not have the layout.
     """
-    import tensorflow as tf  # Deferred: flags are checked before it loads.
-    from google.protobuf.message import DecodeError
-
     try:
-        example = tf.train.SequenceExample.FromString(record)
+        example = SequenceExample.FromString(record)
     except DecodeError as error:
         raise ValueError("it is no tf.SequenceExample") from error
-    context = example.context.feature
-    ids = context[records.IMAGE_ID].int64_list.value
-    encoded = context[records.IMAGE_DATA].bytes_list.value
-    features = context[records.IMAGE_FEATURES].float_list.value
-    lists = example.feature_lists.feature_list
-    captions = [[w.decode() for w in step.bytes_list.value] for step in lists[records.CAPTION].feature]
-    caption_ids = [list(step.int64_list.value) for step in lists[records.CAPTION_IDS].feature]
+    context = {entry.key: entry.value for entry in example.context.feature}
+    lists = {entry.key: entry.value.feature for entry in example.feature_lists.feature_list}
+    ids = context.get(records.IMAGE_ID, _NOTHING).int64_list.value
+    encoded = context.get(records.IMAGE_DATA, _NOTHING).bytes_list.value
+    features = context.get(records.IMAGE_FEATURES, _NOTHING).float_list.value
+    captions = [[word.decode() for word in step.bytes_list.value] for step in lists.get(records.CAPTION, ())]
+    caption_ids = [list(step.int64_list.value) for step in lists.get(records.CAPTION_IDS, ())]
     if len(ids) != 1:
         raise ValueError(f"it has {len(ids)} values of {records.IMAGE_ID}, not one")
     if not encoded and not features:
@@ -97,7 +97,7 @@ def take_apart(record: bytes, layout: Layout) -> Example:
     return Example(
         image_id=ids[0],
         encoded_image=encoded[0] if encoded else None,
-        features=np.array(features, np.float32) if features else None,
+        features=np.frombuffer(features, "<f4") if features else None,
         captions=captions,
         caption_ids=caption_ids,
     )
