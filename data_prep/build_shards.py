@@ -21,9 +21,22 @@ from data_prep.engines import LocalEngine
 from data_prep.prepare import build
 from data_prep.sources.coco import Coco
 from data_prep.sources.flickr8k import Flickr8k
+from data_prep.sources.flickr30k import Flickr30k
+from data_prep.sources.folder import Folder
+from data_prep.sources.karpathy import Karpathy
+from data_prep.sources.table import Table
+from data_prep.sources.tensorflow_dataset import TensorflowDataset
 from im2txt import command_line
 
-AnySource = Annotated[Flickr8k, tyro.conf.subcommand("flickr8k")] | Annotated[Coco, tyro.conf.subcommand("coco")]
+AnySource = (
+    Annotated[Flickr8k, tyro.conf.subcommand("flickr8k")]
+    | Annotated[Flickr30k, tyro.conf.subcommand("flickr30k")]
+    | Annotated[Coco, tyro.conf.subcommand("coco")]
+    | Annotated[Karpathy, tyro.conf.subcommand("karpathy")]
+    | Annotated[Table, tyro.conf.subcommand("table")]
+    | Annotated[Folder, tyro.conf.subcommand("folder")]
+    | Annotated[TensorflowDataset, tyro.conf.subcommand("tensorflow_dataset")]
+)
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)

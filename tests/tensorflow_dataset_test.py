@@ -164,7 +164,7 @@ def test_split_pairs_are_checked_first(source, split):
 
 def test_a_dataset_that_is_not_prepared_is_not_downloaded_unasked(source, tmp_path):
     unprepared = source(dataset="tiny_captions", tfds_data_dir=str(tmp_path / "empty"))
-    with pytest.raises(FileNotFoundError, match=r"tiny_captions/1\.0\.0 is not prepared in .*Give --download=True"):
+    with pytest.raises(FileNotFoundError, match=r"tiny_captions/1\.0\.0 is not prepared in .*Give --download to have"):
         list(unprepared.read())
     downloading = source(dataset="tiny_captions", tfds_data_dir=str(tmp_path / "empty"), download=True)
     assert len(list(downloading.read())) == 4

@@ -132,7 +132,7 @@ class TensorflowDataset:
         if not builder.is_prepared():
             if not self.download:
                 raise FileNotFoundError(
-                    f"{builder.info.full_name} is not prepared in {builder.data_dir}. Give --download=True to have "
+                    f"{builder.info.full_name} is not prepared in {builder.data_dir}. Give --download to have "
                     "tensorflow-datasets fetch it, or name the folder of a prepared one."
                 )
             builder.download_and_prepare()
