@@ -1,4 +1,4 @@
-"""The protocol buffer `tf.SequenceExample` without TensorFlow, whose import alone takes longer than a folder's check."""
+"""The protocol buffer `tf.SequenceExample` without TensorFlow, whose import alone can take longer than a check."""
 
 from __future__ import annotations
 
