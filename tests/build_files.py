@@ -30,8 +30,8 @@ ALLOWED_IMPORTS = {
 }
 # Packages whose modules a command picks by name: whoever depends on the package gets all of them.
 LOADED_BY_NAME = ("configs",)
-DERIVED = ("srcs", "args", "main", "deps")
-ORDER = ("name", "size", "timeout", "srcs", "args", "data", "main", "tags", "testonly", "visibility", "deps")
+DERIVED = ("srcs", "args", "imports", "main", "deps")
+ORDER = ("name", "size", "srcs", "args", "data", "imports", "main", "tags", "visibility", "deps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,6 @@ class Module:
 
     Attributes:
         package: its folder, as "data_prep/sources".
-        stem: its file name without ".py".
         is_command: it has an `if __name__ == "__main__"`.
         imports: dotted names of this project's modules that it imports, in functions too; for tests and benchmarks also
             the commands it names in a string, to start them by `python -m`.
@@ -100,7 +99,7 @@ def read_modules(root: Path) -> dict[str, Module]:
     modules = {}
     for dotted, (package, stem, tree) in found.items():
         started = commands if package in ("benchmarks", "tests") else set()
-        names = {_longest_known(name, found) for name in _names_in(tree, started)}
+        names = {_project_module(name, package, found) for name in _names_in(tree, started)}
         modules[dotted] = Module(package, stem, dotted in commands, frozenset(names - {"", dotted}))
     for package in LOADED_BY_NAME:
         everything = frozenset(name for name, module in modules.items() if module.package == package)
@@ -122,7 +121,10 @@ def _names_in(tree: ast.Module, started: set[str]) -> Iterator[str]:
             yield node.value
 
 
-def _longest_known(name: str, known: Mapping[str, Any]) -> str:
+def _project_module(name: str, package: str, known: Mapping[str, Any]) -> str:
+    sibling = f"{package}.{name.partition('.')[0]}"
+    if package == "tests" and sibling in known:  # pytest puts the tests' folder on the import path.
+        return sibling
     while name and name not in known:
         name = name.rpartition(".")[0]
     return name
@@ -136,10 +138,11 @@ def derive_targets(modules: Mapping[str, Module]) -> dict[str, dict[str, Target]
         deps = sorted(labels, key=lambda label: (label.startswith("//"), label))
         source = f"{module.stem}.py"
         if module.stem.endswith("_test"):
-            test = {"name": module.stem, "size": "small", "srcs": [RUNNER, source], "main": RUNNER}
+            test = {"name": module.stem, "size": "medium", "srcs": [RUNNER, source], "main": RUNNER}
             new = [Target("py_test", {**test, "args": [f"{module.package}/{source}"], "deps": deps})]
         else:
-            new = [Target("py_library", {"name": module.library, "srcs": [source], "deps": deps})]
+            library = {"name": module.library, "srcs": [source], "deps": deps}
+            new = [Target("py_library", library | ({"imports": ["."]} if module.package == "tests" else {}))]
             if module.is_command:
                 binary = {"name": module.stem, "srcs": [source], "deps": [f":{module.library}"]}
                 new.append(Target("py_binary", binary))
@@ -188,17 +191,15 @@ def corrected(derived: Target, present: Target | None) -> Target:
 def differences(package: str, text: str, derived: Mapping[str, Target]) -> list[str]:
     """Returns one message per target that must change: the lines that differ, then the stanza to paste."""
     _, present = read_build_file(text)
-    messages = []
-    for name in sorted(present.keys() | derived.keys()):
-        label = f"//{package}:{name}"
-        if name not in derived:
-            messages.append(f"{label}: no such module or command; remove this target from {package}/BUILD")
-            continue
+    gone = sorted(present.keys() - derived.keys())
+    messages = [f"//{package}:{name}: no such module or command; remove it from {package}/BUILD" for name in gone]
+    for name in sorted(derived):
         old = str(present[name]) if name in present else ""
         new = str(corrected(derived[name], present.get(name)))
         if old != new:
             changes = [line for line in difflib.ndiff(old.splitlines(), new.splitlines()) if line[0] in "+-"]
-            messages.append("\n".join([f"{label}: change in {package}/BUILD", *changes, "so that it reads", new]))
+            head = f"//{package}:{name}: change in {package}/BUILD"
+            messages.append("\n".join([head, *changes, "so that it reads", new]))
     return messages
 
 
@@ -230,8 +231,8 @@ def structure_faults(modules: Mapping[str, Module]) -> list[str]:
     return faults
 
 
-def main() -> int:
-    """Lists what differs, or mends it with `--write`."""
+def main() -> str | None:
+    """Returns what differs, or mends it with `--write`."""
     root = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", Path(__file__).resolve().parents[1]))
     messages = structure_faults(modules := read_modules(root))
     for package, derived in derive_targets(modules).items():
@@ -241,9 +242,7 @@ def main() -> int:
             path.write_text(mend(text, derived), encoding="utf-8")
         else:
             messages += differences(package, text, derived)
-    for message in messages:
-        print(message, end="\n\n")
-    return 1 if messages else 0
+    return "\n\n".join(messages) or None
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 import textwrap
 from pathlib import Path
 
+import build_files
 import pytest
-
-from tests import build_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,7 +71,7 @@ def test_a_command_is_a_binary_over_its_library_and_a_test_that_starts_it_depend
     assert _stanzas(tmp_path, files, "tests")["train_test"] == textwrap.dedent("""\
         py_test(
             name = "train_test",
-            size = "small",
+            size = "medium",
             srcs = [
                 "run_pytest.py",
                 "train_test.py",
@@ -81,6 +80,17 @@ def test_a_command_is_a_binary_over_its_library_and_a_test_that_starts_it_depend
             main = "run_pytest.py",
             deps = ["//im2txt:train_lib"],
         )""")
+
+
+def test_helpers_of_tests_are_imported_by_their_bare_names(tmp_path: Path) -> None:
+    stanzas = _stanzas(tmp_path, {"tests/fakes.py": "", "tests/a_test.py": "from fakes import jpeg"}, "tests")
+    assert stanzas["fakes"] == textwrap.dedent("""\
+        py_library(
+            name = "fakes",
+            srcs = ["fakes.py"],
+            imports = ["."],
+        )""")
+    assert 'deps = [":fakes"]' in stanzas["a_test"]
 
 
 def test_whoever_depends_on_the_configs_gets_all_of_them(tmp_path: Path) -> None:
@@ -107,7 +117,7 @@ def test_a_wrong_target_is_reported_with_the_lines_to_change_and_mended(tmp_path
         py_library(name = "shards", srcs = ["shards.py"])
         """)
     gone, records, storage = build_files.differences("im2txt", written, derived)
-    assert gone == "//im2txt:gone: no such module or command; remove this target from im2txt/BUILD"
+    assert gone == "//im2txt:gone: no such module or command; remove it from im2txt/BUILD"
     corrected = textwrap.dedent("""\
         py_library(
             name = "records",
