@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import importlib
 import os
+import pkgutil
+import re
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import tyro
+
+from im2txt.configuration import ExperimentConfig
 
 Flags = TypeVar("Flags")
 
@@ -36,6 +44,59 @@ def parse(
         use_underscores=True,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff),
     )
+
+
+def parse_with_config(flags_class: type[Flags], description: str, argv: Sequence[str] | None = None) -> Flags:
+    """Parses the flags of a command that takes an experiment: `--config=NAME_OR_PATH --config.SECTION.FIELD=VALUE`.
+
+    `--config` names a module of `configs/`, a Python file with `get_config()`, or a run's `config.json`; the dotted
+    flags override its fields. `flags_class` has a field `config: ExperimentConfig`, and no default for it.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named = [i for i, argument in enumerate(arguments) if re.fullmatch("--config(=.*)?", argument)]
+    values = {field.name: field.default for field in dataclasses.fields(flags_class)}  # type: ignore[arg-type]
+    values = {name: tyro.MISSING if value is dataclasses.MISSING else value for name, value in values.items()}
+    if named:
+        first = arguments.pop(named[0])
+        name = first.partition("=")[2] if "=" in first else arguments.pop(named[0]) if named[0] < len(arguments) else ""
+        try:
+            values["config"] = load_config(name)
+        except (ValueError, OSError) as error:
+            sys.exit(f"error: --config: {error}")
+    elif "--help" in arguments or "-h" in arguments:
+        values["config"] = ExperimentConfig()
+    else:
+        sys.exit(f"error: --config is required: one of {', '.join(config_names())}, or a path.")
+    return parse(flags_class, description, arguments, flags_class(**values))
+
+
+def config_names() -> list[str]:
+    """Returns the experiments in `configs/`."""
+    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("configs").__path__))
+
+
+def load_config(name: str) -> ExperimentConfig:
+    """Loads an experiment; see `parse_with_config`.
+
+    Raises:
+        FileNotFoundError: if a path is named that is not there.
+        ValueError: if it is neither a path nor a name in `configs/`, or the file gives no valid configuration.
+    """
+    if name.endswith((".py", ".json")):
+        if not os.path.exists(name):
+            raise FileNotFoundError(f"{name!r} is no file.")
+        if name.endswith(".json"):
+            with open(name, encoding="utf-8") as file:
+                return ExperimentConfig.from_json(file.read(), name)
+        config = runpy.run_path(name).get("get_config", lambda: None)()
+        if not isinstance(config, ExperimentConfig):
+            raise ValueError(f"{name} has no get_config() that returns an ExperimentConfig.")
+        return config
+    if name not in config_names():
+        nearest = difflib.get_close_matches(name, config_names(), n=1)
+        hint = f" Did you mean {nearest[0]}?" if nearest else ""
+        raise ValueError(f"{name!r} is no experiment.{hint} There are {', '.join(config_names())}, or name a .py file.")
+    return importlib.import_module(f"configs.{name}").get_config()
 
 
 def run(main: Callable[[], int | None]) -> None:

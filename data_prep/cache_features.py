@@ -1,0 +1,46 @@
+"""Runs a frozen encoder once over image shards and writes feature shards, which training reads instead of pixels.
+
+python -m data_prep.cache_features --config=flickr8k --data_dir=/tmp/shards --output_dir=/tmp/features
+
+The encoder is the configuration's; train with the same one and --config.input.data_dir=/tmp/features. Shards in layout
+`image` are encoded once per photograph, those in layout `pair` once per caption.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from im2txt import command_line
+from im2txt.configuration import ExperimentConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheFeaturesFlags:
+    """Flags of the command."""
+
+    config: ExperimentConfig
+    data_dir: str
+    """Folder of image shards with their manifest.json."""
+    output_dir: str
+    """Folder of the feature shards; an interrupted run goes on there."""
+    batch_size: int = 32
+    """Photographs per pass through the encoder."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batch_size, int) and self.batch_size < 1:
+            raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
+
+
+def main() -> None:
+    """Parses the flags and writes the shards."""
+    flags = command_line.parse_with_config(CacheFeaturesFlags, __doc__)
+    from data_prep.feature_shards import cache_features  # Deferred: flags are checked before TensorFlow loads.
+
+    result = cache_features(flags.data_dir, flags.output_dir, flags.config.encoder, flags.batch_size)
+    images = sum(split.images for split in result.splits.values())
+    shape = result.encoder.feature_shape if result.encoder else ()
+    print(f"Features {list(shape)} of {images} photographs in {flags.output_dir}.")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
