@@ -45,8 +45,8 @@ def plan_images(
     split_words = tokenization.tokenizer(options.tokenizer)
     for image, split in images:
         if split is None:
-            reason = "missing_photograph" if _is_missing(image.path) else "no_split"
-            skips.append(Skip(image.image_id, image.file_name, reason, "in no split"))
+            why = "missing_photograph" if _is_missing(image.path) else "no_split"
+            skips.append(Skip(image.image_id, image.file_name, why, "in no split"))
             continue
         captions, tokenized = [], []
         for caption in image.captions:

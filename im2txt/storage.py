@@ -95,4 +95,5 @@ def write_text(path: str, content: str) -> None:
 def _filesystem(path: str) -> Any:
     import fsspec  # Deferred: only remote paths need it.
 
-    return fsspec.core.url_to_fs(path)[0]
+    # No cache of listings: other processes write into the same folders.
+    return fsspec.core.url_to_fs(path, use_listings_cache=False)[0]

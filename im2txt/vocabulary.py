@@ -7,6 +7,7 @@ from file to file (also those of `<S>` and `</S>`), so a vocabulary belongs to i
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ SPECIAL_WORDS = (START_WORD, END_WORD, UNKNOWN_WORD)
 FILE_NAME = "word_counts.txt"
 
 # Builds of the original under Python 3 wrote str(bytes): b'a' 969108.
-_BYTES_LITERAL = re.compile(r"""b(['"])(.*)\1""")
+_BYTES_LITERAL = re.compile(r"b'[^']*'|b\"[^\"]*\"")
 
 
 class Vocabulary:
@@ -115,8 +116,7 @@ class Vocabulary:
             fields = line.split()
             if not fields:
                 continue
-            literal = _BYTES_LITERAL.fullmatch(fields[0])
-            word = literal[2] if literal else fields[0]
+            word = _plain_word(fields[0])
             if len(fields) > 2 or (len(fields) == 2 and not fields[1].isdecimal()):
                 raise ValueError(f"{name}, line {number}: {line!r} is not of the form `word count`.")
             pairs.append((word, int(fields[1]) if len(fields) == 2 else 0))
@@ -124,3 +124,12 @@ class Vocabulary:
             return cls(pairs)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
+
+
+def _plain_word(field: str) -> str:
+    if not _BYTES_LITERAL.fullmatch(field):
+        return field
+    try:
+        return str(ast.literal_eval(field).decode())
+    except (SyntaxError, UnicodeDecodeError):  # A word that only looks like it.
+        return field
