@@ -69,7 +69,7 @@ def print_table(
         print("  ".join(cells).rstrip())
 
 
-def measure_matmul_peak(size: int = 2048, rounds: int = 7) -> float:
+def measure_matmul_peak(size: int = 2048, rounds: int = 20) -> float:
     """Measures the fastest float32 product of two `size` x `size` matrices that TensorFlow reaches.
 
     Returns:
