@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from data_prep import build_report
 from data_prep.build_plan import BuildOptions, plan_build
-from data_prep.engines import LocalEngine
+from data_prep.engines import Engine, LocalEngine
 from data_prep.prepare import build
 from data_prep.sources.coco import Coco
 from data_prep.sources.flickr8k import Flickr8k
@@ -26,6 +26,7 @@ from data_prep.sources.folder import Folder
 from data_prep.sources.karpathy import Karpathy
 from data_prep.sources.table import Table
 from data_prep.sources.tensorflow_dataset import TensorflowDataset
+from data_prep.spark_engine import SparkEngine
 from im2txt import command_line
 
 AnySource = (
@@ -48,16 +49,24 @@ class BuildShardsFlags:
     output_dir: str
     """Folder of the shards, local or remote; made if need be."""
     options: tyro.conf.OmitArgPrefixes[BuildOptions] = BuildOptions()
+    engine: Literal["local", "spark"] = "local"
+    """`local`: worker processes; `spark`: tasks on a cluster (docs/spark.md). The same shards come out."""
     num_workers: int = 2
-    """Worker processes."""
+    """Worker processes, for the engine `local`."""
+    master: str | None = None
+    """Spark's master, such as spark://HOST:7077, yarn or local[2]."""
     dry_run: bool = False
     """Only plan, and print the numbers."""
+
+    def __post_init__(self) -> None:
+        if (self.engine == "spark") != (self.master is not None):
+            raise ValueError("--engine=spark needs --master=ADDRESS, and nothing else does.")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the flags, builds, prints the summary."""
     flags = command_line.parse(BuildShardsFlags, __doc__ or "", argv)
-    engine = LocalEngine(flags.num_workers)
+    engine: Engine = LocalEngine(flags.num_workers) if flags.master is None else SparkEngine(flags.master)
     start = time.monotonic()
     plan = plan_build(flags.source, flags.options)
     if flags.dry_run:
