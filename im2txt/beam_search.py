@@ -42,14 +42,13 @@ class BeamSearchResult(NamedTuple):
     """The captions of each image, best first; slots from `counts` on are empty.
 
     Attributes:
-        word_ids: int32 [B, K, L], `start_id` first; complete captions hold `end_id` at `lengths - 1`,
-            and all slots are padded with `end_id`.
+        word_ids: int32 [B, K, L], `start_id` first; complete captions hold `end_id` at `lengths - 1`, and all slots are
+            padded with `end_id`.
         lengths: int32 [B, K], `start_id` and (if complete) `end_id` counted; 0 in empty slots.
-        scores: float32 [B, K], descending ranking value, length-normalised if complete; -inf in empty
-            slots.
+        scores: float32 [B, K], what captions are ranked by, length-normalised if complete; -inf in empty slots.
         log_probs: float32 [B, K], unnormalised, in nats; -inf in empty slots.
-        is_complete: bool [B, K]; one image has either complete or cut-off captions, never both. The
-            last word of a caption that is not complete is a real word, not `end_id`.
+        is_complete: bool [B, K]; one image has either complete or cut-off captions, never both. The last word of a
+            cut-off caption is a real word, not `end_id`.
         counts: int32 [B], captions found, 0 to K.
     """
 
@@ -217,10 +216,10 @@ def _most_probable_words(
         raise ValueError(
             f"step_fn returned log_probs of shape {log_probs.shape}; the last dimension must be static. Set its shape."
         )
-    if max((end_id, *forbidden_ids)) >= vocab_size:
+    if not all(0 <= word_id < vocab_size for word_id in (end_id, *forbidden_ids)):
         raise ValueError(
             f"step_fn returned log_probs of {vocab_size} words; end_id {end_id} and forbidden_ids "
-            f"{tuple(forbidden_ids)} must be below that."
+            f"{tuple(forbidden_ids)} must be in 0 to {vocab_size - 1}."
         )
     if forbidden_ids:
         penalty = np.zeros(vocab_size, np.float32)

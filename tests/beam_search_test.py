@@ -360,6 +360,7 @@ def test_ties_go_to_the_lower_word_the_better_parent_and_the_earlier_completion(
         ({"length_normalization_factor": 40.0}, "20 words divided by that power are 0 in float32"),
         ({"forbidden_ids": (2, 1)}, "forbidden_ids holds the end word's id 1"),
         ({"forbidden_ids": (12,)}, "log_probs of 12 words; end_id 1 and forbidden_ids"),
+        ({"forbidden_ids": (-1,)}, r"forbidden_ids \(-1,\) must be in 0 to 11"),
         ({"end_id": 12}, "log_probs of 12 words; end_id 12 and forbidden_ids"),
     ],
 )
