@@ -22,9 +22,9 @@ def test_csv_rows_of_one_photograph_join(tmp_path):
 
 
 def test_quotes_commas_and_line_breaks_stay_inside_cells(tmp_path):
-    content = 'caption,image\n"A sign: ""Stop"", they say.\nThen: go",my dog/été 1.jpg\nA 6" nail,b.jpg\n'
+    content = 'caption,image\n"A sign: ""Stop"", they say.\r\nThen: go",my dog/été 1.jpg\nA 6" nail,b.jpg\n'
     first, second = read(tmp_path, "captions.csv", content)
-    assert first.captions == ('A sign: "Stop", they say.\nThen: go',)
+    assert first.captions == ('A sign: "Stop", they say.\r\nThen: go',)
     assert first.file_name == "my dog/été 1.jpg"
     assert second.captions == ('A 6" nail',)
 
