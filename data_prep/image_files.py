@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import struct
 import warnings
 from typing import Literal
 
@@ -30,7 +31,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, 0xD9, 0xE1
 # In entropy-coded data 0xFF is followed by 0 or a restart marker; anything else is the next marker.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION = 0x0112
 
 
@@ -148,9 +149,11 @@ def _read_frame(marker: int, segment: bytes) -> JpegFrame:
 def _exif_orientation(exif: bytes) -> int:
     reader = Image.Exif()
     try:
-        reader.load(exif)
-        orientation = reader.get(_ORIENTATION, 1)
-    except (SyntaxError, ValueError, OSError, KeyError, IndexError):  # Of broken EXIF decoders take no notice either.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader.load(exif)
+            orientation = reader.get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, IndexError, struct.error):  # Of broken EXIF no decoder takes notice.
         return 1
     return orientation if isinstance(orientation, int) and orientation <= 8 else 1
 
@@ -165,25 +168,35 @@ def _check_pixels(width: int, height: int) -> None:
         raise UnusablePhotographError("too_large" if width and height else "damaged", f"{width} x {height} pixels")
 
 
-def _decode(content: bytes) -> Image.Image:
+def _decode(content: bytes, upright: bool = False) -> Image.Image:
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Odd metadata is no reason for a line per photograph.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             _check_pixels(image.width, image.height)
             image.load()
+            if upright:
+                image = ImageOps.exif_transpose(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusablePhotographError("too_large", str(error)) from error
     except Image.UnidentifiedImageError as error:
         raise UnusablePhotographError("not_an_image", f"starts with {content[:16]!r}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError) as error:  # What Pillow's readers throw.
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        struct.error,
+    ) as error:  # What Pillow's readers throw.
         reason = "truncated" if "truncated" in str(error) else "damaged"
         raise UnusablePhotographError(reason, str(error)) from error
     return image
 
 
 def _rewrite(content: bytes, resize_shorter_side: int | None) -> bytes:
-    image = _to_rgb(ImageOps.exif_transpose(_decode(content)))
+    image = _to_rgb(_decode(content, upright=True))
     scale = (resize_shorter_side or min(image.size)) / min(image.size)
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

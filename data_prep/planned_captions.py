@@ -86,8 +86,8 @@ def _reason_before(caption: str, options: CaptionOptions) -> tuple[str, str] | N
 
 
 def _reason_after(words: list[str], options: CaptionOptions) -> tuple[str, str] | None:
-    if not words:
-        return "empty_caption", f"tokenizer {options.tokenizer} finds no word"
+    if not any(character.isalnum() for word in words for character in word):
+        return "empty_caption", f"tokenizer {options.tokenizer} finds no word but punctuation"
     if len(words) > options.max_caption_words:
         return "long_caption", f"{len(words)} words, more than --max_caption_words={options.max_caption_words}"
     return None

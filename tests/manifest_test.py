@@ -33,8 +33,8 @@ MANIFEST = manifests.Manifest(
 GOLDEN = """
 {"encoder": null, "format_version": 1, "layout": "pair", "options": {"seed": 1}, "seed": 1, "skipped": {"no_split": 2},
  "splits": {"val": {"captions": 2, "captions_per_image": {"2": 1}, "images": 1, "shards": [{"bytes": 9,
- "captions_per_example": {"1": 2}, "crc32c": "00000001", "name": "val-00000-of-00001"}], "unknown_words": 1, "words": 8}},
- "tokenizer": "coco", "tool_version": "0.1.0", "vocabulary_sha256": "ab"}
+ "captions_per_example": {"1": 2}, "crc32c": "00000001", "name": "val-00000-of-00001"}], "unknown_words": 1,
+ "words": 8}}, "tokenizer": "coco", "tool_version": "0.1.0", "vocabulary_sha256": "ab"}
 """
 
 
