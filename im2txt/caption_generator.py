@@ -20,12 +20,14 @@ class Candidate:
 
     Attributes:
         caption: a display string.
+        words: the words joined by spaces, which is what scorers want.
         log_prob: sum over its words, nats.
         score: what candidates are ranked by; log_prob, length-normalised where asked for.
         is_complete: whether `</S>` was reached within the allowed length.
     """
 
     caption: str
+    words: str
     log_prob: float
     score: float
     is_complete: bool
@@ -58,18 +60,17 @@ class CaptionGenerator:
         """
         inputs = {name: batch[name] for name in ("images", "features") if name in batch}
         result = BeamSearchResult(*(tensor.numpy() for tensor in self._search(inputs)))
-        return [
-            [
-                Candidate(
-                    detokenize(self._vocabulary.decode(result.word_ids[b, k, : result.lengths[b, k]]), self._tokenizer),
-                    float(result.log_probs[b, k]),
-                    float(result.scores[b, k]),
-                    bool(result.is_complete[b, k]),
-                )
-                for k in range(result.counts[b])
-            ]
-            for b in range(len(result.counts))
-        ]
+        return [[self._candidate(result, b, k) for k in range(result.counts[b])] for b in range(len(result.counts))]
+
+    def _candidate(self, result: BeamSearchResult, b: int, k: int) -> Candidate:
+        words = self._vocabulary.decode(result.word_ids[b, k, : result.lengths[b, k]])
+        return Candidate(
+            caption=detokenize(words, self._tokenizer),
+            words=" ".join(words),
+            log_prob=float(result.log_probs[b, k]),
+            score=float(result.scores[b, k]),
+            is_complete=bool(result.is_complete[b, k]),
+        )
 
 
 def _build_search(

@@ -101,15 +101,6 @@ def restore_model(path: str, variables: Mapping[str, tf.Variable]) -> int:
     return int(step)
 
 
-def feature_size(path: str) -> int:
-    """Returns F, the size of the features that the checkpoint's decoder takes."""
-    name = "model/decoder/image_embedding/kernel/.ATTRIBUTES/VARIABLE_VALUE"
-    shapes = dict(tf.train.list_variables(path))
-    if name not in shapes:
-        raise ValueError(f"Checkpoint {path} holds no decoder of this version: {name} is not in it.")
-    return int(shapes[name][0])
-
-
 def write_variables(path: str, variables: Mapping[str, tf.Variable]) -> None:
     """Writes named variables to the files `path.index` and `path.data-*`."""
     tf.train.Checkpoint(model=_trackable(variables)).write(path)

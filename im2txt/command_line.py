@@ -105,6 +105,8 @@ def run(main: Callable[[], int | None]) -> None:
     Exit status 0 (or what `main` returns) for success, 1 with one line on standard error for anything the user can
     mend, 130 after Ctrl-C. Programming errors keep their traceback.
     """
+    if "BUILD_WORKING_DIRECTORY" in os.environ:  # `bazel run` starts elsewhere; relative paths are the user's.
+        os.chdir(os.environ["BUILD_WORKING_DIRECTORY"])
     # The TensorFlow runtime's start-up chatter would bury the command's own lines.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

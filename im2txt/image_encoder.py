@@ -182,5 +182,7 @@ def _small_cnn(input_shape: tuple[int, int, int]) -> Any:
     images = keras.Input(input_shape)
     x = images
     for index, filters in enumerate((32, 64, 96, 128)):
-        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu", name=f"conv_{index}")(x)
+        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{index}")(x)
+        x = keras.layers.GroupNormalization(8, name=f"norm_{index}")(x)
+        x = keras.layers.ReLU(name=f"relu_{index}")(x)
     return keras.Model(images, x)

@@ -17,11 +17,12 @@ from im2txt import checkpoints, storage, vocabulary
 from im2txt.captioner import Captioner
 from im2txt.configuration import NO_WEIGHTS, EncoderConfig, ExperimentConfig
 from im2txt.decoders import ShowAndTellDecoder
-from im2txt.image_encoder import ImageEncoder
-from im2txt.manifest import EncoderEntry
+from im2txt.image_encoder import ImageEncoder, backbone_image_size
+from im2txt.manifest import EncoderEntry, Manifest
 from im2txt.vocabulary import Vocabulary
 
 CONFIG_NAME = "config.json"
+DATA_NAME = "data_manifest.json"
 FEATURE_ENCODER_NAME = "encoder"
 """A folder of feature shards holds its encoder's weights in `encoder.index` and `encoder.data-*`."""
 
@@ -33,6 +34,7 @@ class Run:
     Attributes:
         config: as the run was started.
         vocabulary: the run's own.
+        tokenizer: name of the tokenizer of its training captions.
         captioner: with the checkpoint's weights.
         step: updates behind the checkpoint.
         checkpoint: its path.
@@ -40,6 +42,7 @@ class Run:
 
     config: ExperimentConfig
     vocabulary: Vocabulary
+    tokenizer: str
     captioner: Captioner
     step: int
     checkpoint: str
@@ -72,35 +75,49 @@ def build_captioner(
     return Captioner(encoder, decoder)
 
 
-def start_run(workdir: str, config: ExperimentConfig, words: Vocabulary) -> None:
+def start_run(workdir: str, config: ExperimentConfig, data: Manifest, words: Vocabulary) -> None:
     """Makes the run's folder, or checks that an old one belongs to the same run.
 
     Raises:
-        ValueError: if the folder's run had another vocabulary or another configuration; how long to train and how to
-            decode may change.
+        ValueError: if the folder's run had other shards, another vocabulary or another configuration; only how long to
+            train and how to decode may change.
     """
     os.makedirs(workdir, exist_ok=True)
     config_path = os.path.join(workdir, CONFIG_NAME)
-    vocabulary_path = os.path.join(workdir, vocabulary.FILE_NAME)
     if os.path.exists(config_path):
-        old = ExperimentConfig.from_json(storage.read_text(config_path), config_path)
-        changed = [
-            f"{section}.{field.name}: {getattr(getattr(old, section), field.name)!r} -> "
-            f"{getattr(getattr(config, section), field.name)!r}"
-            for section in ("input", "encoder", "decoder", "optimization")
-            for field in dataclasses.fields(getattr(config, section))
-            if getattr(getattr(old, section), field.name) != getattr(getattr(config, section), field.name)
-        ]
-        if old.training.seed != config.training.seed:
-            changed.append(f"training.seed: {old.training.seed} -> {config.training.seed}")
-        if changed:
+        changes = _changes(ExperimentConfig.from_json(storage.read_text(config_path), config_path), config)
+        if changes:
             raise ValueError(
-                f"{workdir} holds a run of another configuration ({'; '.join(changed)}). Resume it with the "
+                f"{workdir} holds a run of another configuration ({'; '.join(changes)}). Resume it with the "
                 "configuration it was started with, or name a new --workdir."
             )
         check_vocabulary(read_run_vocabulary(workdir), words, workdir)
-    storage.write_text(vocabulary_path, words.to_text())
+        if storage.read_text(os.path.join(workdir, DATA_NAME)) != data.to_json():
+            raise ValueError(
+                f"{config.input.data_dir} no longer holds the shards that the run in {workdir} was started on, so it "
+                "cannot go on as if they were. Restore them, or name a new --workdir."
+            )
+    storage.write_text(os.path.join(workdir, vocabulary.FILE_NAME), words.to_text())
+    storage.write_text(os.path.join(workdir, DATA_NAME), data.to_json())
     storage.write_text(config_path, config.to_json())
+
+
+def _changes(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
+    pairs = [
+        (f"{section}.{field.name}", getattr(getattr(old, section), field.name), getattr(part, field.name))
+        for section, part in ((name, getattr(new, name)) for name in ("input", "encoder", "decoder", "optimization"))
+        for field in dataclasses.fields(part)
+    ]
+    pairs.append(("training.seed", old.training.seed, new.training.seed))
+    return [f"{name}: {before!r} -> {after!r}" for name, before, after in pairs if before != after]
+
+
+def read_run_config(workdir: str) -> ExperimentConfig:
+    """Reads the run's configuration; FileNotFoundError if the folder holds no run."""
+    path = os.path.join(workdir, CONFIG_NAME)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"No {path}: {workdir!r} is no run of im2txt.train.")
+    return ExperimentConfig.from_json(storage.read_text(path), path)
 
 
 def read_run_vocabulary(workdir: str) -> Vocabulary:
@@ -136,31 +153,30 @@ def check_features(entry: EncoderEntry, config: EncoderConfig, image_size: int) 
         )
 
 
-def load_run(workdir: str, with_encoder: bool) -> Run:
+def load_run(workdir: str, data: Manifest | None = None) -> Run:
     """Loads a run's best checkpoint.
 
     Args:
         workdir: the run's folder.
-        with_encoder: whether photographs will be encoded; batches of cached features need no encoder.
+        data: manifest of the shards that will be read, if any; with cached features the encoder is not built.
 
     Raises:
         FileNotFoundError: if the folder holds no run or no checkpoint.
-        ValueError: if its parts do not belong together.
+        ValueError: if its parts, or the shards, do not belong together.
     """
-    config_path = os.path.join(workdir, CONFIG_NAME)
-    if not os.path.exists(config_path):
-        raise FileNotFoundError(f"No {config_path}: {workdir!r} is no run of im2txt.train.")
-    config = ExperimentConfig.from_json(storage.read_text(config_path), config_path)
+    config = read_run_config(workdir)
+    checkpoint = checkpoints.find_checkpoint(workdir)
     words = read_run_vocabulary(workdir)
-    encoder = None
-    if with_encoder or config.encoder.trainable:
+    trained_on = Manifest.from_json(storage.read_text(os.path.join(workdir, DATA_NAME)))
+    if data is not None and data.encoder is not None:
+        check_features(data.encoder, config.encoder, backbone_image_size(config.encoder))
+        encoder, feature_size = None, data.encoder.feature_shape[0]
+    else:
         encoder = ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS))
+        feature_size = encoder.feature_shape[0]
         if not config.encoder.trainable:
             checkpoints.read_variables(os.path.join(workdir, checkpoints.ENCODER_NAME), encoder.variables)
-    checkpoint = checkpoints.find_checkpoint(workdir)
-    feature_size = encoder.feature_shape[0] if encoder else checkpoints.feature_size(checkpoint)
-    zeros = np.zeros(len(words), np.int64)  # The checkpoint brings the bias.
     float32 = dataclasses.replace(config, training=dataclasses.replace(config.training, compute_dtype="float32"))
-    captioner = build_captioner(float32, words, encoder, feature_size, zeros)
+    captioner = build_captioner(float32, words, encoder, feature_size, np.zeros(len(words)))
     step = checkpoints.restore_model(checkpoint, captioner.variables)
-    return Run(config, words, captioner, step, checkpoint)
+    return Run(config, words, trained_on.tokenizer, captioner, step, checkpoint)

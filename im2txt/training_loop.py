@@ -17,7 +17,7 @@ import tensorflow as tf
 from im2txt import checkpoints, input_pipeline, manifest, optimization, runs
 from im2txt.checkpoints import RunCheckpoints
 from im2txt.configuration import ExperimentConfig
-from im2txt.evaluation import build_perplexity
+from im2txt.perplexity import build_perplexity
 from im2txt.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.manifest import Manifest
 from im2txt.metric_writer import MetricWriter
@@ -70,7 +70,7 @@ def train(config: ExperimentConfig, workdir: str) -> str:
     image_size = backbone_image_size(config.encoder)
     if data.encoder is not None:
         runs.check_features(data.encoder, config.encoder, image_size)
-    runs.start_run(workdir, config, words)
+    runs.start_run(workdir, config, data, words)
     strategy = _strategy(config)
     schedule = _schedule(config, data)
     trainer = _build_trainer(config, workdir, data, words, strategy, schedule)
