@@ -73,3 +73,9 @@ def test_json_cut_short_is_refused(tmp_path):
     path.write_text('{"images": [{"id": 1')
     with pytest.raises(ValueError, match=r"captions\.json is cut short or not JSON: .*line 1 column 21"):
         read_source_json(str(path))
+
+
+def test_keys_without_use_are_dropped_from_every_object(tmp_path):
+    path = tmp_path / "captions.json"
+    path.write_text('{"images": [{"id": 1, "tokens": ["a"]}], "tokens": 2}')
+    assert read_source_json(str(path), without=("tokens", "url")) == {"images": [{"id": 1}]}

@@ -106,15 +106,26 @@ def read_source_text(path: str) -> str:
         raise ValueError(f"{path}, line {line}: not UTF-8 ({error.reason}). Convert the file to UTF-8.") from error
 
 
-def read_source_json(path: str) -> Any:
+def read_source_json(path: str, without: Collection[str] = ()) -> Any:
     """Returns one of a source's own files parsed as JSON.
+
+    Args:
+        path: the file.
+        without: keys to drop from all objects while parsing, since large files would not fit otherwise.
 
     Raises:
         FileNotFoundError: with the path.
         ValueError: naming the file, and the line and column where its JSON ends or breaks.
     """
     text = read_source_text(path)
+    hook = (lambda fields: _without(fields, without)) if without else None
     try:
-        return json.loads(text)
+        return json.loads(text, object_hook=hook)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is cut short or not JSON: {error}.") from error
+
+
+def _without(fields: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    for key in keys:
+        fields.pop(key, None)
+    return fields

@@ -14,6 +14,7 @@ from data_prep.sources.json_fields import image_id_field, typed_field
 from im2txt import storage
 
 _SPLITS = ("train", "val", "test", "restval")
+_UNUSED = ("tokens", "sentids")  # Half of the memory of COCO's file, and three quarters of the time.
 _NO_ID = -1
 
 
@@ -35,7 +36,7 @@ class Karpathy:
             FileNotFoundError: if the file is missing.
             ValueError: if it is of another format, or an id stands twice.
         """
-        content = base.read_source_json(self.dataset_file)
+        content = base.read_source_json(self.dataset_file, without=_UNUSED)
         try:
             records = typed_field(content, "images", list)
         except ValueError as error:
