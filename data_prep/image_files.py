@@ -33,6 +33,8 @@ _START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, 0xD9, 0xE1
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION = 0x0112
+# What Pillow's readers throw at damaged files.
+_READER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 
 
 class UnusablePhotographError(Exception):
@@ -153,7 +155,7 @@ def _exif_orientation(exif: bytes) -> int:
             warnings.simplefilter("ignore")
             reader.load(exif)
             orientation = reader.get(_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, IndexError, struct.error):  # Of broken EXIF no decoder takes notice.
+    except _READER_ERRORS:  # Of broken EXIF no decoder takes notice.
         return 1
     return orientation if isinstance(orientation, int) and orientation <= 8 else 1
 
@@ -173,7 +175,7 @@ def _decode(content: bytes, upright: bool = False) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Odd metadata is no reason for a line per photograph.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            image: Image.Image = Image.open(io.BytesIO(content), formats=_FORMATS)
             _check_pixels(image.width, image.height)
             image.load()
             if upright:
@@ -182,14 +184,7 @@ def _decode(content: bytes, upright: bool = False) -> Image.Image:
         raise UnusablePhotographError("too_large", str(error)) from error
     except Image.UnidentifiedImageError as error:
         raise UnusablePhotographError("not_an_image", f"starts with {content[:16]!r}") from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        struct.error,
-    ) as error:  # What Pillow's readers throw.
+    except _READER_ERRORS as error:
         reason = "truncated" if "truncated" in str(error) else "damaged"
         raise UnusablePhotographError(reason, str(error)) from error
     return image

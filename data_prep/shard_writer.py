@@ -2,7 +2,7 @@
 
 A shard is a TFRecord file: per record its length (uint64), the masked CRC32C of that, the record, the masked CRC32C of
 the record; little endian. It is written under a temporary name, synced, renamed, and only then followed by its
-completion record `.done-<shard>.json`, by which an interrupted build knows what it need not write again.
+completion record, by which an interrupted build knows what it need not write again.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def write_shard(job: ShardJob) -> ShardReport:
 
 
 def completion_path(output_dir: str, name: str) -> str:
-    """Returns the path of a shard's completion record."""
-    return storage.join(output_dir, f"{COMPLETION_PREFIX}{name}.json")
+    """Returns the path of a shard's completion record, whose name no glob for shards matches."""
+    return storage.join(output_dir, COMPLETION_PREFIX + name.replace("-of-", "_"))
 
 
 def read_completion(output_dir: str, name: str, fingerprint: str) -> ShardReport | None:
@@ -101,8 +101,7 @@ def write_records(path: str, records: Iterator[bytes]) -> tuple[int, int]:
         content = b"".join(part for record in records for part in _frame(record))
         storage.write_bytes(path, content)
         return len(content), google_crc32c.value(content)
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f"{storage.TEMPORARY_PREFIX}{name}-{os.getpid()}")
+    temporary = storage.temporary_path(path)
     size, checksum = 0, 0
     try:
         with open(temporary, "wb", buffering=0) as file:

@@ -7,6 +7,7 @@ which needs that protocol's package (gcsfs, s3fs, pyarrow); there a single uploa
 from __future__ import annotations
 
 import os
+import zlib
 from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -69,8 +70,7 @@ def write_bytes(path: str, content: bytes) -> None:
     if is_remote(path):
         _filesystem(path).pipe_file(path, content)
         return
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}-{os.getpid()}")
+    temporary = temporary_path(path)
     try:
         with open(temporary, "wb", buffering=0) as file:
             view = memoryview(content)
@@ -80,6 +80,15 @@ def write_bytes(path: str, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         remove(temporary)
+
+
+def temporary_path(path: str) -> str:
+    """Returns the path under which this process writes a local file before it is whole.
+
+    The name holds nothing of the file's own: `*-of-*` is meant for shards and would match `.tmp-train-00000-of-00001`.
+    """
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f"{TEMPORARY_PREFIX}{os.getpid()}-{zlib.crc32(name.encode()):08x}")
 
 
 def read_text(path: str) -> str:

@@ -18,7 +18,7 @@ def test_names_have_five_digits():
         "train-7-of-256",
         "train-00007-of-00256 ",
         "-00007-of-00256",
-        ".done-train-00007-of-00256.json",
+        ".done-train-00007_00256",
         "captions_train.json",
     ],
 )

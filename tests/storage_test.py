@@ -66,5 +66,7 @@ def test_a_file_being_written_has_a_temporary_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", look)
     storage.write_bytes(str(tmp_path / "train-00000-of-00001"), b"x")
     assert len(seen) == 1
-    assert seen[0].startswith(".tmp-train-00000-of-00001")
+    assert seen[0].startswith(".tmp-")
+    assert "train" not in seen[0]
+    assert "-of-" not in seen[0]
     assert os.listdir(tmp_path) == ["train-00000-of-00001"]
