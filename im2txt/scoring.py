@@ -13,9 +13,9 @@ from tqdm import tqdm
 from im2txt import input_pipeline, manifest, storage
 from im2txt.caption_generator import Candidate, CaptionGenerator
 from im2txt.caption_metrics import best_constant_caption, human_ceiling, score_captions
-from im2txt.perplexity import build_perplexity
 from im2txt.image_encoder import backbone_image_size
 from im2txt.input_pipeline import ImageFormat
+from im2txt.perplexity import build_perplexity
 from im2txt.references import read_references
 from im2txt.runs import Run, check_vocabulary, load_run, read_run_config
 

@@ -17,10 +17,10 @@ import tensorflow as tf
 from im2txt import checkpoints, input_pipeline, manifest, optimization, runs
 from im2txt.checkpoints import RunCheckpoints
 from im2txt.configuration import ExperimentConfig
-from im2txt.perplexity import build_perplexity
 from im2txt.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.manifest import Manifest
 from im2txt.metric_writer import MetricWriter
+from im2txt.perplexity import build_perplexity
 from im2txt.trainer import Trainer
 from im2txt.vocabulary import Vocabulary
 
