@@ -52,7 +52,7 @@ def test_raw_sentences_are_the_captions_and_not_the_tokens(tmp_path):
         ([record("a.jpg", split="dev")], r"images\[0\]: 'split' is 'dev'; known are train, val, test, restval"),
         ([record("a.jpg", filepath="../x")], r"images\[0\]: .*'\.\./x/a\.jpg' is not of a file inside"),
         ([record("a.jpg", filepath="/etc")], r"images\[0\]: .*'/etc/a\.jpg' is not of a file inside"),
-        ([record("a.jpg") | {"sentences": [{"tokens": ["a"]}]}], r"images\[0\]: lacks 'raw'; it has \['tokens'\]"),
+        ([record("a.jpg") | {"sentences": [{"text": "a"}]}], r"images\[0\]: lacks 'raw'; it has \['text'\]"),
         ([{"id": 1, "file_name": "a.jpg"}], r"images\[0\]: lacks 'filename'; it has \['file_name', 'id'\]"),
     ],
 )
