@@ -166,5 +166,6 @@ def test_a_dataset_that_is_not_prepared_is_not_downloaded_unasked(source, tmp_pa
     unprepared = source(dataset="tiny_captions", tfds_data_dir=str(tmp_path / "empty"))
     with pytest.raises(FileNotFoundError, match=r"tiny_captions/1\.0\.0 is not prepared in .*Give --download to have"):
         list(unprepared.read())
+    assert not (tmp_path / "staging").exists()
     downloading = source(dataset="tiny_captions", tfds_data_dir=str(tmp_path / "empty"), download=True)
     assert len(list(downloading.read())) == 4

@@ -59,8 +59,7 @@ class TensorflowDataset:
             ValueError: if a feature is not there or of another kind, a split has no usual name, two photographs share a
                 name, or the staging folder holds another export.
         """
-        storage.make_directory(self.staging_dir)
-        self._claim_staging_dir()
+        self._check_staging_dir()
         index = storage.join(self.staging_dir, _INDEX_NAME)
         if not storage.exists(index):
             rows = [json.dumps(row, ensure_ascii=True) for row in self._export()]
@@ -70,15 +69,18 @@ class TensorflowDataset:
             file_name, path = base.locate_image(self.staging_dir, row["file_name"])
             yield base.CaptionedImage(row["image_id"], file_name, path, tuple(row["captions"]), row["split"])
 
-    def _claim_staging_dir(self) -> None:
+    def _options(self) -> dict[str, Any]:
+        """Returns what decides the export's content."""
         options = dataclasses.asdict(self) | {"dataset_splits": list(self.dataset_splits)}
-        for name in ("staging_dir", "tfds_data_dir", "download"):
-            del options[name]
+        return {name: options[name] for name in options if name not in ("staging_dir", "tfds_data_dir", "download")}
+
+    def _check_staging_dir(self) -> None:
         path = storage.join(self.staging_dir, _OPTIONS_NAME)
         if not storage.exists(path):
-            storage.write_text(path, json.dumps(options, indent=1, sort_keys=True) + "\n")
-        elif (found := json.loads(storage.read_text(path))) != options:
-            differing = sorted(name for name in options if options[name] != found.get(name))
+            return
+        found, options = json.loads(storage.read_text(path)), self._options()
+        differing = sorted(name for name in options if options[name] != found.get(name))
+        if differing:
             raise ValueError(
                 f"--staging_dir={self.staging_dir} holds another export; {', '.join(differing)} differ. Name another "
                 "folder, or delete that one."
@@ -100,6 +102,9 @@ class TensorflowDataset:
             _nested(dict.fromkeys(paths.values(), True)),
             decoders=_nested({paths[self.image_feature]: tfds.decode.SkipDecoding()}),
         )
+        storage.make_directory(self.staging_dir)
+        options = json.dumps(self._options(), indent=1, sort_keys=True)
+        storage.write_text(storage.join(self.staging_dir, _OPTIONS_NAME), options + "\n")
         names: set[str] = set()
         positions: dict[str, int] = {}
         for theirs, ours in self._splits(list(builder.info.splits)):
