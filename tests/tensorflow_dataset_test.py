@@ -146,7 +146,8 @@ def test_captions_that_are_not_utf8_stay_recognisable(source):
         ({"captions_feature": "captions/words"}, "no feature 'captions/words'; it has captions, image, image/filename"),
         ({"image_feature": "title"}, "--image_feature=title of tiny_captions/1.0.0 is no image"),
         ({"name_feature": "title", "dataset_splits": ("train+train=train",)}, "two photographs of 'train' are called"),
-        ({"dataset": "tiny_captionz"}, "tiny_captionz"),
+        ({"dataset": "tiny_captionz"}, "--dataset=tiny_captionz is neither a folder .* nor a data set that .* knows: "),
+        ({"dataset": "tfds/a/1.0.0"}, "--dataset=tfds/a/1.0.0 is neither a folder with a dataset_info.json nor"),
     ],
 )
 def test_unfit_features_and_names_are_refused(source, flags, message):

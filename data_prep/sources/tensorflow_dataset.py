@@ -133,7 +133,13 @@ class TensorflowDataset:
     def _builder(self, tfds: Any) -> Any:
         if storage.exists(storage.join(self.dataset, "dataset_info.json")):
             return tfds.builder_from_directory(self.dataset)
-        builder = tfds.builder(self.dataset, data_dir=self.tfds_data_dir)
+        try:
+            builder = tfds.builder(self.dataset, data_dir=self.tfds_data_dir)
+        except ValueError as error:
+            raise ValueError(
+                f"--dataset={self.dataset} is neither a folder with a dataset_info.json nor a data set that "
+                f"tensorflow-datasets knows: {str(error).splitlines()[0]}"
+            ) from error
         if not builder.is_prepared():
             if not self.download:
                 raise FileNotFoundError(
