@@ -55,7 +55,7 @@ def claim(output_dir: str, fingerprint: str) -> bool:
     """
     remedy = "Choose another --output_dir, or remove this one."
     plan_path = storage.join(output_dir, PLAN_NAME)
-    names = set(storage.list_names(output_dir)) - {LOCK_NAME}
+    names = set(_list_names(output_dir)) - {LOCK_NAME}
     if manifest.FILE_NAME in names:
         finished = manifest.read_manifest(output_dir)
         if finished.options.get(PLAN_OPTION) != fingerprint:
@@ -87,9 +87,16 @@ def release(output_dir: str) -> None:
 
 def remove_temporaries(output_dir: str) -> None:
     """Removes what writers that were killed left behind."""
-    for name in storage.list_names(output_dir):
+    for name in _list_names(output_dir):
         if name.startswith(storage.TEMPORARY_PREFIX):
             storage.remove(storage.join(output_dir, name))
+
+
+def _list_names(output_dir: str) -> list[str]:
+    try:
+        return storage.list_names(output_dir)
+    except FileNotFoundError:  # An object store knows no empty folders.
+        return []
 
 
 def _is_intact(output_dir: str, finished: manifest.Manifest) -> bool:

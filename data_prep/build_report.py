@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from data_prep.build_plan import BuildPlan
+from data_prep.prepare import BuildResult
 from data_prep.skips import count_reasons
-from im2txt.manifest import Manifest
 
 
 def describe_plan(plan: BuildPlan) -> str:
@@ -25,19 +25,24 @@ def describe_plan(plan: BuildPlan) -> str:
     return "\n".join(lines)
 
 
-def describe_build(manifest: Manifest, output_dir: str, secs: float) -> str:
-    """Returns what a build wrote, and how fast."""
+def describe_build(result: BuildResult, output_dir: str, secs: float) -> str:
+    """Returns what a folder holds, and how fast that was written which was written this time."""
     lines = []
-    for name, split in manifest.splits.items():
+    for name, split in result.manifest.splits.items():
         unknown = split.unknown_words / max(1, split.words)
         size = sum(shard.bytes for shard in split.shards)
         lines.append(
             f"{name}: {split.images:,} photographs, {split.captions:,} captions, {unknown:.2%} of the words <UNK>, "
             f"{split.examples:,} examples in {len(split.shards)} shards, {size / 1e6:,.1f} MB"
         )
-    lines.append(_skipped_line(manifest.skipped))
-    captions = sum(split.captions for split in manifest.splits.values())
-    lines.append(f"{output_dir}: {captions:,} captions in {secs:.1f} s, {captions / secs:,.0f} captions/s")
+    lines.append(_skipped_line(result.manifest.skipped))
+    if result.new_captions:
+        speed = (
+            f"{result.new_captions:,} captions written in {secs:.1f} s, {result.new_captions / secs:,.0f} captions/s"
+        )
+        lines.append(f"{output_dir}: {speed}")
+    else:
+        lines.append(f"{output_dir}: already built")
     return "\n".join(lines)
 
 

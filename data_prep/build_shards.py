@@ -72,8 +72,8 @@ def main(argv: list[str] | None = None) -> None:
     if flags.dry_run:
         print(build_report.describe_plan(plan))
         return
-    finished = build(plan, flags.source, flags.output_dir, flags.options, engine)
-    print(build_report.describe_build(finished, flags.output_dir, time.monotonic() - start))
+    result = build(plan, flags.source, flags.output_dir, flags.options, engine)
+    print(build_report.describe_build(result, flags.output_dir, time.monotonic() - start))
 
 
 if __name__ == "__main__":

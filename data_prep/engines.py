@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
@@ -70,16 +71,26 @@ def _run_bounded(
     """Keeps at most `limit` jobs in flight, so that memory does not grow with their number."""
     pending: set[concurrent.futures.Future[Report]] = set()
     for job in jobs:
-        pending.add(executor.submit(function, job))
+        with _interrupts_held():
+            pending.add(executor.submit(function, job))
         if len(pending) >= limit:
             done, pending = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
             yield from (future.result() for future in done)
     yield from (future.result() for future in concurrent.futures.as_completed(pending))
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back while workers start: they inherit that for life, and leave Ctrl-C to their parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _follow_parent() -> None:
-    """Makes a worker end when its parent does, however that ends, and leaves Ctrl-C to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Makes a worker end when its parent does, however that ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()

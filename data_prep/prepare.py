@@ -19,7 +19,15 @@ from data_prep.sources.base import Source
 from im2txt import __version__, manifest, references, storage, vocabulary
 
 
-def prepare(source: Source, output_dir: str, options: BuildOptions, engine: Engine) -> manifest.Manifest:
+@dataclasses.dataclass(frozen=True)
+class BuildResult:
+    """What a build came to: the folder's manifest, and how many of its captions were written this time."""
+
+    manifest: manifest.Manifest
+    new_captions: int
+
+
+def prepare(source: Source, output_dir: str, options: BuildOptions, engine: Engine) -> BuildResult:
     """Builds a folder of shards, goes on with an interrupted one, or finds it already built.
 
     The folder's bytes depend on source and options alone, not on the engine or on interruptions. Photographs are taken
@@ -33,7 +41,7 @@ def prepare(source: Source, output_dir: str, options: BuildOptions, engine: Engi
         engine: what runs the shard jobs.
 
     Returns:
-        The manifest.
+        The manifest, and how much of it was written this time.
 
     Raises:
         ValueError: if source or options make no sense.
@@ -44,13 +52,14 @@ def prepare(source: Source, output_dir: str, options: BuildOptions, engine: Engi
     return build(plan_build(source, options), source, output_dir, options, engine)
 
 
-def build(plan: BuildPlan, source: Source, output_dir: str, options: BuildOptions, engine: Engine) -> manifest.Manifest:
+def build(plan: BuildPlan, source: Source, output_dir: str, options: BuildOptions, engine: Engine) -> BuildResult:
     """Carries out a plan made of the same source and options; see `prepare`."""
     with build_folder.locked(output_dir):
         if build_folder.claim(output_dir, plan.shards.fingerprint):
-            return manifest.read_manifest(output_dir)
+            return BuildResult(manifest.read_manifest(output_dir), new_captions=0)
+        kept = _finished_shards(plan, output_dir)
         try:
-            reports = _write_shards(plan, output_dir, options, engine)
+            reports = _write_shards(plan, kept, output_dir, options, engine)
         finally:
             build_folder.remove_temporaries(output_dir)
         finished = _describe(plan, reports, source, options)
@@ -59,24 +68,29 @@ def build(plan: BuildPlan, source: Source, output_dir: str, options: BuildOption
         for name in reports:
             storage.remove(completion_path(output_dir, name))
         build_folder.release(output_dir)
-        return finished
+        return BuildResult(finished, sum(reports[name].captions for name in reports.keys() - kept.keys()))
 
 
-def _write_shards(plan: BuildPlan, output_dir: str, options: BuildOptions, engine: Engine) -> dict[str, ShardReport]:
-    """Writes the shards that are not there yet; returns the reports of all by name."""
-    shards = {shard.name: shard for shard in plan.shards.shards}
-    reports = {
-        name: report
-        for name, shard in shards.items()
-        if (report := read_completion(output_dir, name, plan.shards.shard_fingerprint(shard)))
-    }
-    jobs = (plan.shards.job(shard, output_dir) for name, shard in shards.items() if name not in reports)
-    examples = {name: shard.stop - shard.start for name, shard in shards.items()}
+def _finished_shards(plan: BuildPlan, output_dir: str) -> dict[str, ShardReport]:
+    """Returns the reports of the shards that an interrupted build of the same plan has left, by name."""
+    reports = (
+        read_completion(output_dir, shard.name, plan.shards.shard_fingerprint(shard)) for shard in plan.shards.shards
+    )
+    return {report.name: report for report in reports if report}
+
+
+def _write_shards(
+    plan: BuildPlan, kept: dict[str, ShardReport], output_dir: str, options: BuildOptions, engine: Engine
+) -> dict[str, ShardReport]:
+    """Writes the shards that are not kept; returns the reports of all by name."""
+    reports = dict(kept)
+    jobs = (plan.shards.job(shard, output_dir) for shard in plan.shards.shards if shard.name not in kept)
+    examples = {shard.name: shard.stop - shard.start for shard in plan.shards.shards}
     with (
         progress_bar(
             "writing",
             total=sum(examples.values()),
-            initial=sum(examples[name] for name in reports),
+            initial=sum(examples[name] for name in kept),
             unit=" photographs" if options.shards.layout == "image" else " captions",
         ) as bar,
         contextlib.closing(engine.run(write_shard, jobs)) as new_reports,
@@ -147,7 +161,7 @@ def _describe(
 
 def _split_entry(split: str, images: Sequence[PlannedImage], reports: Sequence[ShardReport]) -> manifest.SplitEntry:
     """Describes a split by what its shards' reports say was written."""
-    written = sum(captions * examples for r in reports for captions, examples in r.captions_per_example.items())
+    written = sum(report.captions for report in reports)
     wanted = sum(len(image.words) for image in images)
     if written != wanted:
         raise RuntimeError(

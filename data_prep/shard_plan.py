@@ -130,6 +130,11 @@ class ShardReport:
     unknown_words: int
     skipped: tuple[Skip, ...]
 
+    @property
+    def captions(self) -> int:
+        """Number of captions in the shard."""
+        return sum(captions * examples for captions, examples in self.captions_per_example.items())
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ShardSlice:

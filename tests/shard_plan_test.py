@@ -8,6 +8,7 @@ from data_prep.shard_plan import PlannedImage, ShardOptions, ShardPlan
 from im2txt.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary([("a", 9), ("<S>", 8), ("</S>", 8), ("dog", 5)])
+PHOTOGRAPHS = PhotographOptions()
 
 
 def images(count=20, split="train", first=0):
@@ -17,7 +18,7 @@ def images(count=20, split="train", first=0):
     ]
 
 
-def plan(planned, counts, photographs=PhotographOptions(), **options):
+def plan(planned, counts, photographs=PHOTOGRAPHS, **options):
     return ShardPlan(planned, VOCABULARY, ShardOptions(**options), photographs, counts)
 
 

@@ -1,0 +1,129 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from data_prep import build_shards
+from im2txt import manifest as manifests
+from tests import tiny_flickr8k
+
+SHARDS = ["--train_shards=3", "--val_shards=1", "--test_shards=2", "--min_word_count=2", "--num_workers=1"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tiny_flickr8k.write(tmp_path / "my data ü")
+
+
+def command(*flags: str) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "data_prep.build_shards", *flags]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+
+def test_the_command_builds_with_several_processes_and_sums_up(data, tmp_path):
+    output = str(tmp_path / "my shards")
+    done = command(*data.flags(), f"--output_dir={output}", *SHARDS, "--num_workers=2", "--layout=pair", "--seed=3")
+    assert done.returncode == 0, done.stderr
+    manifest = manifests.read_manifest(output)
+    assert (manifest.layout, manifest.seed, manifest.splits["train"].captions) == ("pair", 3, 60)
+    assert "train: 12 photographs, 60 captions" in done.stdout
+    assert "60 examples in 3 shards" in done.stdout
+    assert "left out: 2 no_split" in done.stdout
+    assert "captions/s" in done.stdout
+    assert "100%" in done.stderr
+    assert "100%" not in done.stdout
+    again = command(*data.flags(), f"--output_dir={output}", *SHARDS, "--layout=pair", "--seed=3")
+    assert again.returncode == 0
+    assert f"{output}: already built" in again.stdout
+
+
+def test_a_dry_run_tells_what_a_build_would_write_and_writes_nothing(data, tmp_path, capsys):
+    output = tmp_path / "shards"
+    flags = [*data.flags(), f"--output_dir={output}", *SHARDS]
+    build_shards.main([*flags, "--dry_run"])
+    planned = capsys.readouterr().out
+    assert not output.exists()
+    build_shards.main(flags)
+    manifest = manifests.read_manifest(str(output))
+    for name, split in manifest.splits.items():
+        expected = (
+            f"{name}: {split.images} photographs, {split.captions} captions, {split.words} words, "
+            f"{split.examples} examples in {len(split.shards)} shards, about "
+        )
+        assert expected in planned
+    assert f"vocabulary: {len(manifests.read_vocabulary(str(output), manifest))} words" in planned
+    assert "left out: 2 no_split" in planned
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--layuot=pair", "--layuot"),
+        ("--layout=pairs", "pairs"),
+        ("--train_shards=0", "--train_shards=0 must be in"),
+        ("--min_word_count=0", "--min_word_count=0 must be at least 1"),
+        ("--tokenizer=treebnk", "Did you mean"),
+        ("--max_skipped_fraction=2", "--max_skipped_fraction=2.0 must be in"),
+    ],
+)
+def test_a_bad_flag_is_named_and_nothing_done(data, tmp_path, flag, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        build_shards.main([*data.flags(), f"--output_dir={tmp_path / 'out'}", flag])
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_source_is_an_error_that_names_the_choice(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        build_shards.main(["--output_dir=x"])
+    assert "flickr8k" in capsys.readouterr().err
+
+
+def test_help_names_the_flags_of_the_source_and_the_common_ones(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        build_shards.main(["flickr8k", "--help"])
+    shown = capsys.readouterr().out
+    for flag in ("--images_dir", "--text_dir", "--output_dir", "--layout", "--verify", "--num_workers", "--dry_run"):
+        assert flag in shown
+
+
+def test_a_user_error_is_one_line_and_status_1(data, tmp_path):
+    (data.text_dir / "Flickr_8k.testImages.txt").unlink()
+    done = command(*data.flags(), f"--output_dir={tmp_path / 'out'}", *SHARDS)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No file ")
+    assert "Flickr_8k.testImages.txt" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_flags_are_checked_without_tensorflow():
+    code = "import sys, data_prep.build_shards; sys.exit('tensorflow' in sys.modules or 'nltk' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ctrl_c_leaves_a_folder_that_can_be_continued_and_no_process(data, tmp_path):
+    output = tmp_path / "shards"
+    os.mkfifo(data.images_dir / "pipe")
+    data.photograph(103).unlink()
+    os.rename(data.images_dir / "pipe", data.photograph(103))  # Whoever reads this photograph waits for ever.
+    flags = [*data.flags(), f"--output_dir={output}", *SHARDS, "--num_workers=2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "data_prep.build_shards", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with open(data.photograph(103), "wb"):  # Returns when a worker has opened the other end.
+        os.killpg(process.pid, signal.SIGINT)  # As a terminal does: to the workers as well.
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Interrupted" in err
+    assert not any(name.startswith(".tmp-") for name in os.listdir(output))
+    data.photograph(103).unlink()
+    data.photograph(103).write_bytes(tiny_flickr8k.jpeg(103))
+    build_shards.main(flags)
+    assert manifests.read_manifest(str(output)).splits["train"].images == 12
