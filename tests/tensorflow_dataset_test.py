@@ -1,4 +1,5 @@
 import io
+import json
 import os
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from data_prep import build_shards
 from data_prep.sources.tensorflow_dataset import TensorflowDataset
 
 CAPTIONS = [["A cat .", "Une été"], ["A dog ."], ["One", "Two", "Three"]]
@@ -170,3 +172,22 @@ def test_a_dataset_that_is_not_prepared_is_not_downloaded_unasked(source, tmp_pa
     assert not (tmp_path / "staging").exists()
     downloading = source(dataset="tiny_captions", tfds_data_dir=str(tmp_path / "empty"), download=True)
     assert len(list(downloading.read())) == 4
+
+
+def test_shards_are_built_from_the_export(tfds_data_dir, tmp_path, capsys):
+    build_shards.main(
+        [
+            "tensorflow_dataset",
+            f"--dataset={tfds_data_dir}/tiny_captions/1.0.0",
+            f"--staging_dir={tmp_path / 'staging'}",
+            f"--output_dir={tmp_path / 'out'}",
+            "--id_feature=image/id",
+            "--dataset_splits",
+            "train=train",
+            "--min_word_count=1",
+            "--num_workers=1",
+        ]
+    )
+    assert "train: 3 photographs, 6 captions" in capsys.readouterr().out
+    references = json.loads((tmp_path / "out" / "captions_train.json").read_text())
+    assert [image["id"] for image in references["images"]] == [500, 501, 502]
