@@ -6,13 +6,12 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import google_crc32c
 import numpy as np
-import tqdm
 
 from data_prep.shard_checks import LOST_BYTES, Fault, Rules, ShardContent, check_shard
+from data_prep.shard_reader import for_each_shard
 from im2txt import manifest as manifests
 from im2txt import shards, storage
 from im2txt.manifest import Manifest, ShardEntry, SplitEntry
@@ -58,11 +57,11 @@ def check_folder(data_dir: str, decode_images: bool, num_workers: int) -> Folder
         faults.extend(content.faults)
     for split, entry in manifest.splits.items():
         if all(content.is_readable for content in contents[split]):
-            faults.extend(_total_faults(split, entry, contents[split], manifest.layout, vocabulary is not None))
+            faults.extend(_total_faults(split, entry, contents[split], vocabulary is not None))
             faults.extend(_reference_faults(data_dir, split, contents[split]))
         else:
             notes.append(f"{split}: totals and captions were not compared, because not every record could be read.")
-        repeated_faults, repeated_notes = _repetitions(split, contents[split], manifest.layout)
+        repeated_faults, repeated_notes = repetitions(split, contents[split], manifest.layout)
         faults.extend(repeated_faults)
         notes.extend(repeated_notes)
     faults.extend(leaks(contents))
@@ -76,24 +75,21 @@ def check_shards(data_dir: str, manifest: Manifest, rules: Rules, num_workers: i
     Returns:
         By split, in the manifest's order.
     """
-    entries = [(split, entry) for split, content in manifest.splits.items() for entry in content.shards]
-    total = sum(entry.bytes for _, entry in entries)
-    results: dict[str, list[ShardContent]] = {split: [] for split in manifest.splits}
-    with (
-        ThreadPoolExecutor(num_workers) as pool,
-        tqdm.tqdm(total=total, unit="B", unit_scale=True, desc="Reading shards", disable=None) as progress,
-    ):
-        futures = {pool.submit(_check_entry, data_dir, entry, rules): entry for _, entry in entries}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                progress.update(futures[future].bytes)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    for (split, _), future in zip(entries, futures, strict=True):
-        results[split].append(future.result())
-    return results
+    entries = {entry.name: entry for split in manifest.splits.values() for entry in split.shards}
+    found = for_each_shard(
+        {name: entry.bytes for name, entry in entries.items()},
+        lambda name: _check_entry(data_dir, entries[name], rules),
+        num_workers,
+    )
+    return {split: [found[entry.name] for entry in content.shards] for split, content in manifest.splits.items()}
+
+
+def describe(faults: Sequence[Fault], notes: Sequence[str]) -> str:
+    """Returns faults, with what to do about each, and notes, for people; ends in how many faults there are."""
+    lines = [f"FAULT  {fault.where}: {fault.problem}\n       {fault.advice}" for fault in faults]
+    lines += [f"note   {note}" for note in notes]
+    lines.append(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} found." if faults else "No fault found.")
+    return "\n".join(lines)
 
 
 def summary(manifest: Manifest) -> str:
@@ -110,7 +106,7 @@ def summary(manifest: Manifest) -> str:
     )
 
 
-def split_entry(contents: Sequence[ShardContent], layout: Layout, entries: tuple[ShardEntry, ...]) -> SplitEntry:
+def split_entry(contents: Sequence[ShardContent], entries: tuple[ShardEntry, ...]) -> SplitEntry:
     """Counts a split from what its shards hold."""
     captions = _captions_by_image(contents)
     return SplitEntry(
@@ -151,6 +147,27 @@ def leaks(contents: Mapping[str, Sequence[ShardContent]]) -> Iterator[Fault]:
             )
 
 
+def repetitions(split: str, contents: Sequence[ShardContent], layout: Layout) -> tuple[list[Fault], list[str]]:
+    """Returns faults about ids that stand for several records or photographs, and notes about equal photographs."""
+    pairs = np.stack([_all(contents, "image_ids").view(np.uint64), _all(contents, "content_hashes")], axis=1)
+    if layout == "pair":
+        pairs = np.unique(pairs, axis=0)
+    faults, notes = [], []
+    image_ids, counts = np.unique(pairs[:, 0], return_counts=True)
+    if (repeated := image_ids[counts > 1]).size:
+        what = "with different photographs" if layout == "pair" else "in more than one record"
+        advice = "Two photographs of the source have one id. Give each its own and build the folder again."
+        faults.append(Fault(split, f"holds {_images(repeated.tolist())} {what}.", advice))
+    hashes, counts = np.unique(np.unique(pairs, axis=0)[:, 1], return_counts=True)
+    if (equal := hashes[counts > 1]).size:
+        examples = pairs[np.isin(pairs[:, 1], equal[:1]), 0]
+        notes.append(
+            f"{split}: {equal.size} photograph(s) stand under more than one id, for instance "
+            f"{_images(np.unique(examples).tolist())}."
+        )
+    return faults, notes
+
+
 def _check_entry(data_dir: str, entry: ShardEntry, rules: Rules) -> ShardContent:
     path = storage.join(data_dir, entry.name)
     try:
@@ -177,9 +194,9 @@ def _nothing(fault: Fault) -> ShardContent:
 
 
 def _total_faults(
-    split: str, expected: SplitEntry, contents: Sequence[ShardContent], layout: Layout, ids_are_checked: bool
+    split: str, expected: SplitEntry, contents: Sequence[ShardContent], ids_are_checked: bool
 ) -> Iterator[Fault]:
-    found = split_entry(contents, layout, expected.shards)
+    found = split_entry(contents, expected.shards)
     for field in ("images", "captions", "words", "unknown_words", "captions_per_image"):
         if field == "unknown_words" and not ids_are_checked:
             continue
@@ -209,27 +226,6 @@ def _reference_faults(data_dir: str, split: str, contents: Sequence[ShardContent
     both = in_file.keys() & in_shards.keys()
     if different := sorted(image_id for image_id in both if in_file[image_id] != in_shards[image_id]):
         yield Fault(name, f"has more or fewer captions than the shards for {_images(different)}.", advice)
-
-
-def _repetitions(split: str, contents: Sequence[ShardContent], layout: Layout) -> tuple[list[Fault], list[str]]:
-    """Returns faults about ids that stand for several records or photographs, and notes about equal photographs."""
-    pairs = np.stack([_all(contents, "image_ids").view(np.uint64), _all(contents, "content_hashes")], axis=1)
-    if layout == "pair":
-        pairs = np.unique(pairs, axis=0)
-    faults, notes = [], []
-    image_ids, counts = np.unique(pairs[:, 0], return_counts=True)
-    if (repeated := image_ids[counts > 1]).size:
-        what = "with different photographs" if layout == "pair" else "in more than one record"
-        advice = "Two photographs of the source have one id. Give each its own and build the folder again."
-        faults.append(Fault(split, f"holds {_images(repeated.tolist())} {what}.", advice))
-    hashes, counts = np.unique(np.unique(pairs, axis=0)[:, 1], return_counts=True)
-    if (equal := hashes[counts > 1]).size:
-        examples = pairs[np.isin(pairs[:, 1], equal[:1]), 0]
-        notes.append(
-            f"{split}: {equal.size} photograph(s) stand under more than one id, for instance "
-            f"{_images(np.unique(examples).tolist())}."
-        )
-    return faults, notes
 
 
 def _strangers(data_dir: str, manifest: Manifest) -> Iterator[str]:

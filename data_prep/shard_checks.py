@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -76,13 +76,16 @@ class ShardContent:
     is_readable: bool
 
 
-def check_shard(name: str, content: bytes, rules: Rules) -> ShardContent:
+def check_shard(
+    name: str, content: bytes, rules: Rules, visit: Callable[[Example], None] = lambda example: None
+) -> ShardContent:
     """Reads every record of a shard and checks it.
 
     Args:
         name: the shard's name, for faults.
         content: the whole file.
         rules: what must hold.
+        visit: called with every record that can be read.
 
     Returns:
         What the shard holds. Faults of one kind are one fault: the first, and how many follow.
@@ -112,6 +115,7 @@ def check_shard(name: str, content: bytes, rules: Rules) -> ShardContent:
             continue
         where += f", image {example.image_id}"
         image_ids.append(example.image_id)
+        visit(example)
         hashes.append(_content_hash(example))
         captions.append(len(example.captions))
         words += sum(len(ids) - 1 for ids in example.caption_ids)

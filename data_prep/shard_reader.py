@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import google_crc32c
 import numpy as np
+import tqdm
 from google.protobuf.message import DecodeError
 
 from data_prep.sequence_example import Feature, SequenceExample
 from im2txt import records
 from im2txt.records import Layout
+
+Result = TypeVar("Result")
 
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
@@ -36,6 +41,33 @@ class Example:
     features: np.ndarray | None
     captions: list[list[str]]
     caption_ids: list[list[int]]
+
+
+def for_each_shard(sizes: Mapping[str, int], function: Callable[[str], Result], num_workers: int) -> dict[str, Result]:
+    """Calls a function for several shards at a time, under a progress bar.
+
+    Args:
+        sizes: bytes by shard name, for the bar.
+        function: called in threads; what it spends its time on (reading, hashing, decoding) lets others run.
+        num_workers: threads.
+
+    Returns:
+        The results by shard name, in the order of `sizes`.
+    """
+    with (
+        concurrent.futures.ThreadPoolExecutor(num_workers) as pool,
+        tqdm.tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="reading", disable=None) as progress,
+    ):
+        futures = {name: pool.submit(function, name) for name in sizes}
+        names = {future: name for name, future in futures.items()}
+        try:
+            for future in concurrent.futures.as_completed(names):
+                future.result()
+                progress.update(sizes[names[future]])
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {name: future.result() for name, future in futures.items()}
 
 
 def read_records(content: bytes) -> Iterator[bytes]:

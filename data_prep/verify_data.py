@@ -15,7 +15,7 @@ from im2txt import command_line
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags:
+class VerifyDataFlags:
     """What to check."""
 
     data_dir: str
@@ -27,21 +27,17 @@ class Flags:
 
     def __post_init__(self) -> None:
         if self.num_workers < 1:
-            raise ValueError(f"--num_workers is {self.num_workers}; it must be at least 1.")
+            raise ValueError(f"--num_workers={self.num_workers} must be at least 1.")
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Prints faults and notes; returns the exit status."""
-    flags = command_line.parse(Flags, __doc__ or "")
+    flags = command_line.parse(VerifyDataFlags, __doc__ or "", argv)
     from data_prep import folder_checks  # Deferred: flags are checked before it loads.
 
     report = folder_checks.check_folder(flags.data_dir, flags.decode_images, flags.num_workers)
-    for fault in report.faults:
-        print(f"FAULT  {fault.where}: {fault.problem}\n       {fault.advice}")
-    for note in report.notes:
-        print(f"note   {note}")
     print(f"{flags.data_dir}: {folder_checks.summary(report.manifest)}")
-    print(f"{len(report.faults)} fault{'s'[: len(report.faults) != 1]} found." if report.faults else "No fault found.")
+    print(folder_checks.describe(report.faults, report.notes))
     return 1 if report.faults else 0
 
 

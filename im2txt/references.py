@@ -30,14 +30,18 @@ def references_name(split: str) -> str:
     return f"captions_{split}.json"
 
 
-def write_references(data_dir: str, split: str, references: References) -> None:
-    """Writes a split's file; caption ids are numbered from 0."""
+def write_references(data_dir: str, split: str, references: References, description: str = "") -> None:
+    """Writes a split's file; caption ids are numbered from 0, and the description tells people where they come from."""
     images = [{"id": image_id, "file_name": name} for image_id, name in references.file_names.items()]
     captions = ((image_id, caption) for image_id, all_ in references.captions.items() for caption in all_)
     annotations = [
         {"id": i, "image_id": image_id, "caption": caption} for i, (image_id, caption) in enumerate(captions)
     ]
-    content = {"info": {"description": f"{split} captions"}, "images": images, "annotations": annotations}
+    content = {
+        "info": {"description": description or f"{split} captions"},
+        "images": images,
+        "annotations": annotations,
+    }
     storage.write_text(storage.join(data_dir, references_name(split)), json.dumps(content, ensure_ascii=False))
 
 

@@ -8,28 +8,21 @@ import pytest
 from data_prep import verify_data
 
 
-def verify(monkeypatch: pytest.MonkeyPatch, *argv: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["verify_data", *argv])
-    return verify_data.main()
-
-
-def test_a_sound_folder_is_summed_up(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sound_folder_is_summed_up(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_shards.write_folder(tmp_path)
-    assert verify(monkeypatch, f"--data_dir={tmp_path}") == 0
+    assert verify_data.main([f"--data_dir={tmp_path}"]) == 0
     printed = capsys.readouterr().out
     assert "30 captions of 15 photographs (test 3, train 10, val 2) in 6 image shards of layout 'image'" in printed
     assert printed.endswith("No fault found.\n")
 
 
 def test_each_fault_is_printed_with_what_to_do_and_the_status_is_1(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_shards.write_folder(tmp_path)
     (tmp_path / "train-00000-of-00002").unlink()
     (tmp_path / "captions_val.json").unlink()
-    assert verify(monkeypatch, f"--data_dir={tmp_path}", "--num_workers=1") == 1
+    assert verify_data.main([f"--data_dir={tmp_path}", "--num_workers=1"]) == 1
     printed = capsys.readouterr().out
     assert "FAULT  train-00000-of-00002: is missing" in printed
     assert "\n       Copy the shard again" in printed
@@ -38,8 +31,8 @@ def test_each_fault_is_printed_with_what_to_do_and_the_status_is_1(
 
 
 def test_no_worker_is_refused() -> None:
-    with pytest.raises(ValueError, match="--num_workers is 0; it must be at least 1"):
-        verify_data.Flags(data_dir="/data", num_workers=0)
+    with pytest.raises(ValueError, match="--num_workers=0 must be at least 1"):
+        verify_data.VerifyDataFlags(data_dir="/data", num_workers=0)
 
 
 def test_a_folder_without_manifest_ends_in_one_line(tmp_path: pathlib.Path) -> None:
