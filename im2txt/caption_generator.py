@@ -56,7 +56,8 @@ class CaptionGenerator:
             batch: `images` float32 [B, S, S, 3] or `features` float32 [B, F].
 
         Returns:
-            For each photograph its captions, best first: at least one, at most beam_size.
+            For each photograph its captions, best first, at most beam_size; none if all probability lies on
+            words that may not be said.
         """
         inputs = {name: batch[name] for name in ("images", "features") if name in batch}
         result = BeamSearchResult(*(tensor.numpy() for tensor in self._search(inputs)))

@@ -10,7 +10,7 @@ Variables are saved under their stable names, not under the names of Python attr
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -56,7 +56,7 @@ class RunCheckpoints:
         path = self._latest.latest_checkpoint
         if path is None:
             return False
-        _restore(self._checkpoint, path)
+        _restore(path, self._checkpoint.restore, complete=True)
         return True
 
     def save(self) -> str:
@@ -97,7 +97,8 @@ def restore_model(path: str, variables: Mapping[str, tf.Variable]) -> int:
         ValueError: if the checkpoint's variables are not the model's.
     """
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    _restore(tf.train.Checkpoint(global_step=step, model=_trackable(variables)), path, partial=True)
+    checkpoint = tf.train.Checkpoint(global_step=step, model=_trackable(variables))
+    _restore(path, checkpoint.read, complete=False)  # The optimizer's slots stay behind.
     return int(step)
 
 
@@ -115,7 +116,7 @@ def read_variables(path: str, variables: Mapping[str, tf.Variable]) -> None:
     """
     if not os.path.exists(f"{path}.index"):
         raise FileNotFoundError(f"No variables at {path}.index.")
-    _restore(tf.train.Checkpoint(model=_trackable(variables)), path)
+    _restore(path, tf.train.Checkpoint(model=_trackable(variables)).read, complete=True)
 
 
 def _trackable(variables: Mapping[str, tf.Variable]) -> dict[str, Any]:
@@ -130,10 +131,14 @@ def _trackable(variables: Mapping[str, tf.Variable]) -> dict[str, Any]:
     return tree
 
 
-def _restore(checkpoint: tf.train.Checkpoint, path: str, partial: bool = False) -> None:
+def _restore(path: str, restore: Callable[[str], Any], complete: bool) -> None:
+    """Restores every variable of the model; with `complete`, nothing in the checkpoint may be left over either."""
     try:
-        status = checkpoint.read(path) if partial else checkpoint.read(path).assert_consumed()
-        status.assert_existing_objects_matched()
+        status = restore(path).assert_existing_objects_matched()
+        if complete:
+            status.assert_consumed()
+        else:
+            status.expect_partial()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise ValueError(
             f"Checkpoint {path} does not fit this model: {str(error).splitlines()[0]} The run's config.json, "

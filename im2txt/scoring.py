@@ -57,7 +57,8 @@ def score_run(
     )
     photographs = input_pipeline.photograph_batches(data, data_dir, split, image_format, batch_size)
     captions = _caption_all(run, photographs, data.split(split).images)
-    scored = {image_id: candidates[0].words for image_id, candidates in captions.items()}
+    # The search finds nothing where all probability lies on words it may not say: scored as an empty caption.
+    scored = {image_id: candidates[0].words if candidates else "" for image_id, candidates in captions.items()}
     floor_caption, floor_scores = best_constant_caption(references.captions)
     result = {
         "split": split,
