@@ -96,7 +96,18 @@ def _records(job: ShardJob, skipped: dict[int, Skip], counts: _Counts) -> Iterat
 
 
 def write_records(path: str, records: Iterator[bytes]) -> tuple[int, int]:
-    """Writes a TFRecord file whole or not at all; returns its size and CRC32C."""
+    """Writes a TFRecord file whole or not at all.
+
+    Args:
+        path: local or remote; a remote file is held in memory until it is whole.
+        records: serialised examples; what they raise ends the writing, and nothing is left.
+
+    Returns:
+        The file's size in bytes and its CRC32C.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
     if storage.is_remote(path):  # One upload, atomic by itself.
         content = b"".join(part for record in records for part in _frame(record))
         storage.write_bytes(path, content)

@@ -67,11 +67,14 @@ def encode_example(
         ids_per_step: Iterable[Sequence[int]] = ([word_id] for word_id in caption_ids[0])
     else:
         words_per_step, ids_per_step = captions, caption_ids
-    context = _map_entry(IMAGE_DATA, _bytes_feature([encoded_image])) + _map_entry(IMAGE_ID, _int64_feature([image_id]))
-    lists = _map_entry(
-        CAPTION, _feature_list(_bytes_feature([w.encode() for w in s]) for s in words_per_step)
-    ) + _map_entry(CAPTION_IDS, _feature_list(_int64_feature(s) for s in ids_per_step))
-    return _field(1, context) + _field(2, lists)
+    # Parts that are joined at the very end: the photograph, nested five fields deep, is copied once.
+    feature = _enclose(1, _enclose(1, [encoded_image]))
+    image_entry = _enclose(1, [_field(1, IMAGE_DATA.encode()), *_enclose(2, feature)])
+    context = _enclose(1, [*image_entry, _map_entry(IMAGE_ID, _int64_feature([image_id]))])
+    words = _feature_list(_bytes_feature([word.encode() for word in step]) for step in words_per_step)
+    ids = _feature_list(_int64_feature(step) for step in ids_per_step)
+    lists = _field(2, _map_entry(CAPTION, words) + _map_entry(CAPTION_IDS, ids))
+    return b"".join([*context, lists])
 
 
 def replace_image_with_features(serialized: bytes, features: np.ndarray) -> bytes:
@@ -134,7 +137,16 @@ def _varint(value: int) -> bytes:
 
 def _field(number: int, payload: bytes) -> bytes:
     """A length-delimited field; every field of these messages is one."""
-    return b"".join((bytes((number << 3 | 2,)), _varint(len(payload)), payload))
+    return _field_head(number, len(payload)) + payload
+
+
+def _field_head(number: int, size: int) -> bytes:
+    return bytes((number << 3 | 2,)) + _varint(size)
+
+
+def _enclose(number: int, parts: list[bytes]) -> list[bytes]:
+    """A field whose payload, and itself, are parts to be joined."""
+    return [_field_head(number, sum(map(len, parts))), *parts]
 
 
 def _bytes_feature(values: Iterable[bytes]) -> bytes:
