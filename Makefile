@@ -1,0 +1,38 @@
+# make demo    sets up, then draws, trains, scores and shows a captioner on an embedded data set
+# make test    sets up, then runs lint, types and the whole test suite
+# make bazel   builds everything with Bazel, runs the small tests and one command
+# make bench   runs the benchmarks and prints their tables
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+DEMO := demo_output
+
+.PHONY: demo test bazel bench
+
+.venv/.ready: requirements.txt .ci/environment
+	.ci/environment
+
+demo: .venv/.ready
+	rm -rf $(DEMO)
+	$(PYTHON) -m data_prep.draw_scenes --output_dir=$(DEMO)/scenes
+	$(PYTHON) -m data_prep.build_shards table --table_file=$(DEMO)/scenes/captions.jsonl \
+		--images_dir=$(DEMO)/scenes --output_dir=$(DEMO)/shards
+	$(PYTHON) -m im2txt.train --config=scenes --workdir=$(DEMO)/run --config.input.data_dir=$(DEMO)/shards
+	$(PYTHON) -m im2txt.evaluate --workdir=$(DEMO)/run --split=test
+	$(PYTHON) -m data_prep.check_scenes --scenes=$(DEMO)/scenes/captions.jsonl --data_dir=$(DEMO)/shards \
+		--captions=$(DEMO)/run/evaluation/test/captions.json
+	$(PYTHON) -m im2txt.build_report --workdir=$(DEMO)/run
+
+test: .venv/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PYTHON) -m pytest -n 2 tests
+
+bazel: .venv/.ready
+	.ci/bazel
+
+bench: .venv/.ready
+	for benchmark in benchmarks/*.py; do \
+		name=$$(basename $$benchmark .py); \
+		[[ $$name == timing ]] || $(PYTHON) -m benchmarks.$$name || exit 1; \
+	done
