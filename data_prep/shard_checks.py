@@ -14,8 +14,8 @@ from im2txt.records import Layout
 from im2txt.vocabulary import END_WORD, START_WORD, Vocabulary
 
 LOST_BYTES = (
-    "Copy the shard again from where the folder came from, or make the folder anew: the same flags (manifest.json "
-    "holds them under options) give the same shards."
+    "Copy the shard again from where the folder came from; or delete it and give the command that made the folder once "
+    "more, with the same flags: the same shards come out."
 )
 WRONG_VOCABULARY = (
     "The shard and word_counts.txt are of different builds. Put back the word_counts.txt that was written with the "
@@ -59,7 +59,7 @@ class ShardContent:
 
     Attributes:
         image_ids: int64 [examples].
-        content_hashes: uint64 [examples], of the photograph's bytes or features.
+        content_hashes: uint64 [examples], of the photographs' bytes; of their ids in feature shards.
         captions: int64 [examples], captions of each example.
         words: predicted words, `</S>` included, `<S>` not.
         unknown_words: how many of them are `<UNK>`.
@@ -224,8 +224,11 @@ def _decoding_error(encoded_image: bytes) -> str:
 
 
 def _content_hash(example: Example) -> int:
-    """64 bits: among ten million photographs, one pair in a million such folders would agree by chance."""
-    content = example.features.tobytes() if example.features is not None else example.encoded_image or b""
+    """64 bits: among ten million photographs, one pair in a million such folders would agree by chance.
+
+    Features of one photograph may differ in the last bit from batch to batch; there the id stands for the content.
+    """
+    content = example.encoded_image if example.encoded_image is not None else str(example.image_id).encode()
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
 
 

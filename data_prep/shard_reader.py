@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import google_crc32c
 import numpy as np
-import tqdm
 from google.protobuf.message import DecodeError
 
+from data_prep.progress import progress_bar
 from data_prep.sequence_example import Feature, SequenceExample
 from im2txt import records
 from im2txt.records import Layout
@@ -56,7 +56,7 @@ def for_each_shard(sizes: Mapping[str, int], function: Callable[[str], Result], 
     """
     with (
         concurrent.futures.ThreadPoolExecutor(num_workers) as pool,
-        tqdm.tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="reading", disable=None) as progress,
+        progress_bar("reading", total=sum(sizes.values()), unit="B", unit_scale=True) as progress,
     ):
         futures = {name: pool.submit(function, name) for name in sizes}
         names = {future: name for name, future in futures.items()}

@@ -43,6 +43,12 @@ def example(image_id: int, words: Sequence[str], ids: Sequence[int] | None = Non
     return records.encode_example(image_id, fake_shards.jpeg(image_id), [words], [ids], "image")
 
 
+def pair_example(image_id: int, caption: str) -> bytes:
+    words = ["<S>", *caption.split(), "</S>"]
+    ids = [fake_shards.VOCABULARY.word_to_id(word) for word in words]
+    return records.encode_example(image_id, fake_shards.jpeg(image_id), [words], [ids], "pair")
+
+
 def change_manifest(folder: pathlib.Path, split: str, **changes: object) -> None:
     manifest = manifests.read_manifest(str(folder))
     splits = manifest.splits | {split: dataclasses.replace(manifest.splits[split], **changes)}
@@ -61,6 +67,16 @@ def test_a_sound_folder_of_feature_shards_has_no_fault(tmp_path: pathlib.Path) -
     features = {photo.image_id: np.full((2, 3), photo.image_id, np.float32) for s in SPLITS.values() for photo in s}
     fake_shards.write_folder(tmp_path, features=features)
     assert found(tmp_path, decode_images=True) == []
+
+
+def test_features_of_one_photograph_may_differ_in_the_last_bit(tmp_path: pathlib.Path) -> None:
+    ids = [photo.image_id for split in SPLITS.values() for photo in split]
+    fake_shards.write_folder(tmp_path, layout="pair", features={i: np.full(6, 0.1, np.float32) for i in ids})
+    examples = [r.numpy() for r in tf.data.TFRecordDataset(str(tmp_path / "train-00000-of-00002"))]
+    nudged = records.replace_image_with_features(pair_example(10, "a dog runs"), np.full(6, 0.1000001, np.float32))
+    assert nudged != examples[0]
+    rewrite(tmp_path, "train-00000-of-00002", {0: nudged})
+    assert found(tmp_path) == []
 
 
 def test_a_folder_without_manifest_is_refused(tmp_path: pathlib.Path) -> None:
