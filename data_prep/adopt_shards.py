@@ -33,7 +33,7 @@ class AdoptShardsFlags:
 def main(argv: list[str] | None = None) -> int:
     """Prints faults or what was adopted; returns the exit status."""
     flags = command_line.parse(AdoptShardsFlags, __doc__ or "", argv)
-    from data_prep import adoption, folder_checks  # Deferred: flags are checked before they load.
+    from data_prep import adoption, data_summary, folder_checks  # Deferred: flags are checked before they load.
 
     vocabulary = flags.word_counts_file or storage.join(flags.data_dir, FILE_NAME)
     found = adoption.read_original(flags.data_dir, vocabulary, flags.num_workers)
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{flags.data_dir} was left as it is.")
         return 1
     adoption.write_adoption(flags.data_dir, found)
-    print(f"{flags.data_dir}: {folder_checks.summary(found.manifest)}")
+    print(f"{flags.data_dir}: {data_summary.summary(found.manifest)}")
     return 0
 
 

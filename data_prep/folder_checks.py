@@ -92,20 +92,6 @@ def describe(faults: Sequence[Fault], notes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def summary(manifest: Manifest) -> str:
-    """Returns a line on what a manifest says: splits, photographs, captions, shards, bytes."""
-    splits = manifest.splits.values()
-    entries = [entry for split in splits for entry in split.shards]
-    kind = "feature shards" if manifest.encoder else f"image shards of layout '{manifest.layout}'"
-    captions, images = sum(split.captions for split in splits), sum(split.images for split in splits)
-    megabytes = sum(entry.bytes for entry in entries) / 1e6
-    images_by_split = ", ".join(f"{name} {split.images:,}" for name, split in manifest.splits.items())
-    return (
-        f"{captions:,} captions of {images:,} photographs ({images_by_split}) in {len(entries)} {kind}, "
-        f"{megabytes:,.1f} MB."
-    )
-
-
 def split_entry(contents: Sequence[ShardContent], entries: tuple[ShardEntry, ...]) -> SplitEntry:
     """Counts a split from what its shards hold."""
     captions = _captions_by_image(contents)

@@ -33,10 +33,10 @@ class VerifyDataFlags:
 def main(argv: list[str] | None = None) -> int:
     """Prints faults and notes; returns the exit status."""
     flags = command_line.parse(VerifyDataFlags, __doc__ or "", argv)
-    from data_prep import folder_checks  # Deferred: flags are checked before it loads.
+    from data_prep import data_summary, folder_checks  # Deferred: flags are checked before it loads.
 
     report = folder_checks.check_folder(flags.data_dir, flags.decode_images, flags.num_workers)
-    print(f"{flags.data_dir}: {folder_checks.summary(report.manifest)}")
+    print(f"{flags.data_dir}: {data_summary.summary(report.manifest)}")
     print(folder_checks.describe(report.faults, report.notes))
     return 1 if report.faults else 0
 

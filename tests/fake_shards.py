@@ -80,7 +80,7 @@ def write_folder(
         str(folder),
         manifests.Manifest(
             layout=layout,
-            tokenizer="whitespace",
+            tokenizer="coco",
             vocabulary_sha256=VOCABULARY.fingerprint(),
             seed=1,
             splits=entries,

@@ -1,0 +1,63 @@
+"""Prints what a folder of shards is like, and writes a page of random examples to look at.
+
+The page shows photographs with each caption twice: as people wrote it, and decoded from the ids in the shard, which is
+what a model learns. It needs no other file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from im2txt import command_line
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectDataFlags:
+    """What to look at."""
+
+    data_dir: str
+    """Folder of image shards or feature shards, with its manifest.json; local or remote."""
+    output_html: str = "contact_sheet.html"
+    """The page; its folder must be there."""
+    split: str = "train"
+    """The split whose examples are shown; the statistics are of all splits."""
+    num_examples: int = 24
+    """Examples on the page."""
+    seed: int = 0
+    """Another seed shows other examples."""
+    num_workers: int = os.cpu_count() or 1
+    """Shards read at the same time; each is held in memory whole."""
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1:
+            raise ValueError(f"--num_workers={self.num_workers} must be at least 1.")
+        if self.num_examples < 0:
+            raise ValueError(f"--num_examples={self.num_examples} must not be negative.")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses the flags, prints the statistics, writes the page."""
+    flags = command_line.parse(InspectDataFlags, __doc__ or "", argv)
+    from data_prep import contact_sheet, data_summary, shard_statistics  # Deferred: flags are checked before they load.
+    from im2txt import storage
+    from im2txt.manifest import read_manifest, read_vocabulary
+    from im2txt.references import read_references
+
+    manifest = read_manifest(flags.data_dir)
+    vocabulary = read_vocabulary(flags.data_dir, manifest)
+    manifest.split(flags.split)  # An unknown split is refused before its captions file is looked for.
+    references = read_references(flags.data_dir, flags.split)
+    statistics = shard_statistics.collect(
+        flags.data_dir, manifest, vocabulary, flags.split, flags.num_examples, flags.seed, flags.num_workers
+    )
+    lines = [data_summary.summary(manifest), *data_summary.details(manifest, vocabulary, statistics)]
+    table = data_summary.table(manifest)
+    print(data_summary.as_text(flags.data_dir, lines, table, statistics))
+    page = contact_sheet.page(flags.data_dir, lines, table, statistics, references, vocabulary, manifest.tokenizer)
+    storage.write_text(flags.output_html, page)
+    print(f"{flags.output_html}: {len(statistics.samples)} examples of {flags.split}.")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
