@@ -27,7 +27,7 @@ class CacheFeaturesFlags:
     """Photographs per pass through the encoder."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.batch_size, int) and self.batch_size < 1:
+        if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
 
 

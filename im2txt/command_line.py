@@ -20,9 +20,7 @@ from im2txt.configuration import ExperimentConfig
 Flags = TypeVar("Flags")
 
 
-def parse(
-    flags_class: type[Flags], description: str, argv: Sequence[str] | None = None, default: Flags | None = None
-) -> Flags:
+def parse(flags_class: type[Flags], description: str, argv: Sequence[str] | None = None) -> Flags:
     """Parses a command's flags into its frozen dataclass.
 
     A bad flag ends the process with status 2 and names the flag; a ValueError of the dataclass's own checks likewise.
@@ -31,7 +29,6 @@ def parse(
         flags_class: the dataclass; its fields' docstrings are the help texts.
         description: what the command does, shown above the flags; usually the module's docstring.
         argv: arguments without the program's name; None takes the process's own.
-        default: values for flags that are not given, instead of the dataclass's defaults.
 
     Returns:
         The parsed flags.
@@ -40,7 +37,6 @@ def parse(
         flags_class,
         description=description,
         args=argv,
-        default=tyro.MISSING_NONPROP if default is None else default,
         use_underscores=True,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff),
     )
@@ -67,7 +63,14 @@ def parse_with_config(flags_class: type[Flags], description: str, argv: Sequence
         values["config"] = ExperimentConfig()
     else:
         sys.exit(f"error: --config is required: one of {', '.join(config_names())}, or a path.")
-    return parse(flags_class, description, arguments, flags_class(**values))
+    return tyro.cli(
+        flags_class,
+        description=description,
+        args=arguments,
+        default=flags_class(**values),
+        use_underscores=True,
+        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),  # Fields are written FIELD=True or =False.
+    )
 
 
 def config_names() -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import typing
 from typing import Any, Literal
 
@@ -18,6 +19,20 @@ NO_WEIGHTS = "none"
 def _check(holds: bool, name: str, value: object, rule: str) -> None:
     if not holds:
         raise ValueError(f"{name}={value!r}: {rule}.")
+
+
+def _check_types(section: Any, prefix: str) -> None:
+    """Checks what Python and JSON leave unchecked: a "false" would be true, a NaN pass every range."""
+    for name, kind in typing.get_type_hints(type(section)).items():
+        value = getattr(section, name)
+        if typing.get_origin(kind) is Literal:
+            choices = typing.get_args(kind)
+            _check(value in choices, f"{prefix}.{name}", value, f"must be one of {', '.join(choices)}")
+        elif kind is float:
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            _check(is_number and math.isfinite(value), f"{prefix}.{name}", value, "must be a finite number")
+        else:
+            _check(type(value) is kind, f"{prefix}.{name}", value, f"must be of type {kind.__name__}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +57,7 @@ class InputConfig:
     """Random crop, flip and colour changes in training; needs photographs, not cached features."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "input")
         for name in ("batch_size", "captions_per_image", "shuffle_buffer_examples", "bucketing_batches"):
             _check(getattr(self, name) >= 1, f"input.{name}", getattr(self, name), "must be at least 1")
 
@@ -66,6 +82,7 @@ class EncoderConfig:
     """Whether a trained encoder's batch normalisation uses and updates batch statistics; on one replica only."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "encoder")
         _check(self.image_size >= 0, "encoder.image_size", self.image_size, "must be 0 or a number of pixels")
         _check(0 < self.crop_fraction <= 1, "encoder.crop_fraction", self.crop_fraction, "must be in (0, 1]")
         _check(bool(self.weights), "encoder.weights", self.weights, "must be `imagenet`, `none` or a path")
@@ -91,6 +108,7 @@ class DecoderConfig:
     """Start the output bias from each word's log frequency instead of 0."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "decoder")
         for name in ("embedding_size", "num_lstm_units"):
             _check(getattr(self, name) >= 1, f"decoder.{name}", getattr(self, name), "must be at least 1")
         for name in ("image_dropout_rate", "input_dropout_rate", "output_dropout_rate"):
@@ -124,6 +142,7 @@ class OptimizationConfig:
     """Probability mass that training spreads over all words; validation never smooths."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "optimization")
         for name in ("learning_rate", "decay_epochs", "decay_factor"):
             _check(getattr(self, name) > 0, f"optimization.{name}", getattr(self, name), "must be positive")
         for name in ("warmup_steps", "clip_norm", "weight_decay", "encoder_learning_rate_factor"):
@@ -163,6 +182,7 @@ class TrainingConfig:
     """Fixes initial weights, order of examples, distortions and dropout."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "training")
         for name in ("num_epochs", "eval_every_epochs", "checkpoint_every_secs"):
             _check(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "must be positive")
         for name in ("steps_per_call", "log_every_steps", "keep_checkpoints"):
@@ -185,6 +205,7 @@ class DecodingConfig:
     """Whether a caption may hold `<UNK>`."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "decoding")
         _check(self.beam_size >= 1, "decoding.beam_size", self.beam_size, "must be at least 1")
         _check(
             self.max_caption_length >= 2, "decoding.max_caption_length", self.max_caption_length, "must be at least 2"
@@ -231,15 +252,14 @@ class ExperimentConfig:
     def from_json(cls, text: str, name: str = "config.json") -> ExperimentConfig:
         """Reads a `config.json`; ValueError naming an unknown field and the nearest known one."""
         try:
-            fields = json.loads(text)
-            if not isinstance(fields, dict):
-                raise ValueError("the top level is no object")
-            return _from_fields(cls, fields, "")
-        except (ValueError, TypeError) as error:
+            return _from_fields(cls, json.loads(text), "")
+        except ValueError as error:
             raise ValueError(f"{name} is not a configuration of this version: {error}") from error
 
 
-def _from_fields(cls: type[Any], fields: dict[str, Any], prefix: str) -> Any:
+def _from_fields(cls: type[Any], fields: Any, prefix: str) -> Any:
+    if not isinstance(fields, dict):
+        raise ValueError(f"{prefix.rstrip('.') or 'the top level'} must be an object, not {fields!r}")
     types = typing.get_type_hints(cls)
     for name in fields:
         if name not in types:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 from im2txt import command_line
+from im2txt.configuration import DecodingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +37,14 @@ class EvaluateFlags:
     """Photographs per batch."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.batch_size, int) and self.batch_size < 1:
+        if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
+        DecodingConfig(**self.decoding())  # Checks the ranges before any work.
+
+    def decoding(self) -> dict[str, Any]:
+        """Returns the fields of `DecodingConfig` that were given."""
+        names = ("beam_size", "max_caption_length", "length_normalization_factor")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def main() -> None:
@@ -45,12 +53,7 @@ def main() -> None:
     from im2txt.scoring import score_run  # Deferred: flags are checked before TensorFlow loads.
 
     output_dir = flags.output_dir or os.path.join(flags.workdir, "evaluation", flags.split)
-    decoding = {
-        name: getattr(flags, name)
-        for name in ("beam_size", "max_caption_length", "length_normalization_factor")
-        if getattr(flags, name) is not None
-    }
-    result = score_run(flags.workdir, flags.split, output_dir, flags.data_dir, flags.batch_size, decoding)
+    result = score_run(flags.workdir, flags.split, output_dir, flags.data_dir, flags.batch_size, flags.decoding())
     floor, human = result["floor"]["scores"], result["human"]["scores"]
     print(f"{flags.split}, {result['num_images']} photographs, step {result['step']}, beam {result['beam_size']}")
     print(f"perplexity {result['perplexity']:.3f} per word")

@@ -11,9 +11,10 @@ import dataclasses
 import json
 import math
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 from im2txt import command_line
+from im2txt.configuration import DecodingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,13 @@ class RunInferenceFlags:
     """Photographs per batch."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.batch_size, int) and self.batch_size < 1:
+        if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
+        DecodingConfig(**self.decoding())  # Checks the range before any work.
+
+    def decoding(self) -> dict[str, Any]:
+        """Returns the fields of `DecodingConfig` that were given."""
+        return {} if self.beam_size is None else {"beam_size": self.beam_size}
 
 
 def main() -> int:
@@ -42,9 +48,8 @@ def main() -> int:
     from im2txt.photographs import caption_photographs, find_photographs  # Deferred: TensorFlow loads after the flags.
 
     paths = find_photographs(flags.input_files)
-    decoding = {} if flags.beam_size is None else {"beam_size": flags.beam_size}
     failed = 0
-    for result in caption_photographs(flags.workdir, paths, flags.batch_size, decoding):
+    for result in caption_photographs(flags.workdir, paths, flags.batch_size, flags.decoding()):
         if result.error:
             failed += 1
             print(f"skipped {result.path}: {result.error}", file=sys.stderr)

@@ -1,0 +1,155 @@
+"""Tests of the experiment's fields: their ranges, their file, and the experiments in `configs/`."""
+
+import dataclasses
+import importlib
+import json
+import math
+import re
+
+import pytest
+
+from im2txt import command_line
+from im2txt.configuration import (
+    DecoderConfig,
+    DecodingConfig,
+    EncoderConfig,
+    ExperimentConfig,
+    InputConfig,
+    OptimizationConfig,
+    TrainingConfig,
+)
+
+SECTIONS = {
+    "input": InputConfig,
+    "encoder": EncoderConfig,
+    "decoder": DecoderConfig,
+    "optimization": OptimizationConfig,
+    "training": TrainingConfig,
+    "decoding": DecodingConfig,
+}
+AT_LEAST_ONE, POSITIVE, NOT_NEGATIVE = "must be at least 1", "must be positive", "must not be negative"
+FINITE = "must be a finite number"
+# Section, field, values just outside its range, values at its edge, the rule in words.
+RANGES = [
+    ("input", "batch_size", [0, -1], [1], AT_LEAST_ONE),
+    ("input", "captions_per_image", [0], [1], AT_LEAST_ONE),
+    ("input", "shuffle_buffer_examples", [0], [1], AT_LEAST_ONE),
+    ("input", "bucketing_batches", [0], [1], AT_LEAST_ONE),
+    ("encoder", "image_size", [-1], [0], "must be 0 or a number of pixels"),
+    ("encoder", "crop_fraction", [0.0, 1.01], [1e-3, 1.0, 1], "must be in (0, 1]"),
+    ("encoder", "weights", [""], ["x"], "must be `imagenet`, `none` or a path"),
+    ("decoder", "embedding_size", [0], [1], AT_LEAST_ONE),
+    ("decoder", "num_lstm_units", [0], [1], AT_LEAST_ONE),
+    ("decoder", "initializer_scale", [0.0], [1e-9], POSITIVE),
+    ("decoder", "image_dropout_rate", [-0.1, 1.0], [0.0, 0.99], "must be in [0, 1)"),
+    ("decoder", "input_dropout_rate", [-0.1, 1.0], [0.0, 0.99], "must be in [0, 1)"),
+    ("decoder", "output_dropout_rate", [-0.1, 1.0], [0.0, 0.99], "must be in [0, 1)"),
+    ("optimization", "learning_rate", [0.0], [1e-9], POSITIVE),
+    ("optimization", "decay_epochs", [0.0], [1e-9], POSITIVE),
+    ("optimization", "decay_factor", [0.0], [1e-9], POSITIVE),
+    ("optimization", "warmup_steps", [-1], [0], NOT_NEGATIVE),
+    ("optimization", "clip_norm", [-0.5], [0.0], NOT_NEGATIVE),
+    ("optimization", "weight_decay", [-0.5], [0.0], NOT_NEGATIVE),
+    ("optimization", "encoder_learning_rate_factor", [-0.5], [0.0], NOT_NEGATIVE),
+    ("optimization", "label_smoothing", [-0.1, 1.0], [0.0, 0.99], "must be in [0, 1)"),
+    ("training", "num_epochs", [0.0], [1e-9], POSITIVE),
+    ("training", "eval_every_epochs", [0.0], [1e-9], POSITIVE),
+    ("training", "checkpoint_every_secs", [0.0], [1e-9], POSITIVE),
+    ("training", "steps_per_call", [0], [1], AT_LEAST_ONE),
+    ("training", "log_every_steps", [0], [1], AT_LEAST_ONE),
+    ("training", "keep_checkpoints", [0], [1], AT_LEAST_ONE),
+    ("training", "early_stopping_evaluations", [-1], [0], NOT_NEGATIVE),
+    ("training", "seed", [-1], [0], NOT_NEGATIVE),
+    ("decoding", "beam_size", [0], [1], AT_LEAST_ONE),
+    ("decoding", "max_caption_length", [1], [2], "must be at least 2"),
+    ("decoding", "length_normalization_factor", [-0.1], [0.0], NOT_NEGATIVE),
+    # Wrong types and choices, which a Python or JSON file may hold.
+    ("input", "batch_size", [2.5, "8", True], [8], "must be of type int"),
+    ("input", "data_dir", [3], ["3"], "must be of type str"),
+    ("encoder", "trainable", ["false", 0], [True], "must be of type bool"),
+    ("encoder", "pooling", ["median"], ["avg", "max", "flatten"], "must be one of avg, max, flatten"),
+    ("optimization", "optimizer", ["Adam"], ["adam"], "must be one of sgd, momentum, rmsprop, adagrad, adam, adamw"),
+    ("optimization", "learning_rate", [math.nan, math.inf, "2", True], [2, 2.0], FINITE),
+    ("training", "num_epochs", [math.inf], [1], FINITE),
+    ("training", "compute_dtype", ["float16"], ["bfloat16"], "must be one of float32, bfloat16"),
+    ("training", "distribution", ["tpu"], ["mirrored"], "must be one of one_device, mirrored"),
+]
+
+
+@pytest.mark.parametrize(("section", "field", "outside", "inside", "rule"), RANGES)
+def test_a_value_out_of_range_is_refused_with_field_value_and_rule(section, field, outside, inside, rule):
+    for value in outside:
+        message = re.escape(f"{section}.{field}={value!r}: {rule}.")
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            SECTIONS[section](**{field: value})
+    for value in inside:
+        assert getattr(SECTIONS[section](**{field: value}), field) == value
+
+
+def test_every_number_has_a_range():
+    ranged = {(section, field) for section, field, *_ in RANGES}
+    for section, cls in SECTIONS.items():
+        for field in dataclasses.fields(cls):
+            if field.type in ("int", "float"):
+                assert (section, field.name) in ranged
+
+
+def test_only_adamw_decays_weights():
+    with pytest.raises(ValueError, match=r"weight_decay=0.1: only adamw decays weights, the optimizer is sgd"):
+        OptimizationConfig(weight_decay=0.1)
+    assert OptimizationConfig(optimizer="adamw", weight_decay=0.1).weight_decay == 0.1
+
+
+def test_batch_statistics_need_a_trained_encoder_on_one_replica():
+    statistics = EncoderConfig(trainable=True, update_batch_norm=True)
+    with pytest.raises(ValueError, match=r"encoder\.update_batch_norm=True: needs encoder\.trainable=True"):
+        ExperimentConfig(encoder=dataclasses.replace(statistics, trainable=False))
+    with pytest.raises(ValueError, match=r"encoder\.update_batch_norm=True: .*needs training\.distribution=one_device"):
+        ExperimentConfig(encoder=statistics, training=TrainingConfig(distribution="mirrored"))
+    assert ExperimentConfig(encoder=statistics).encoder.update_batch_norm
+
+
+def test_config_json_gives_the_same_experiment_back():
+    config = ExperimentConfig(
+        input=InputConfig(data_dir="/tmp/münchen", batch_size=7),
+        encoder=EncoderConfig(backbone="VGG16", pooling="max", trainable=True, crop_fraction=1 / 3),
+        decoder=DecoderConfig(num_lstm_units=3, input_dropout_rate=0.1),
+        optimization=OptimizationConfig(optimizer="adam", learning_rate=0.1 + 0.2),
+        training=TrainingConfig(num_epochs=1.5, seed=123),
+        decoding=DecodingConfig(beam_size=9, allow_unknown=True),
+    )
+    assert ExperimentConfig.from_json(config.to_json()) == config
+    assert json.loads(config.to_json())["optimization"]["learning_rate"] == 0.1 + 0.2
+
+
+def test_fields_absent_from_config_json_take_their_defaults():
+    assert ExperimentConfig.from_json('{"decoding": {"beam_size": 5}}') == ExperimentConfig(
+        decoding=DecodingConfig(beam_size=5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"decoder": {"num_lstm_unit": 3}}', r"unknown field decoder\.num_lstm_unit; did you mean decoder\.num_lstm_"),
+        ('{"encodr": {}}', "unknown field encodr; did you mean encoder?"),
+        ('{"decoding": {"temperature": 1}}', r"unknown field decoding\.temperature; there are \['allow_unknown', "),
+        ('{"input": {"batch_size": 0}}', r"input\.batch_size=0: must be at least 1"),
+        ('{"input": 3}', "input must be an object, not 3"),
+        ("[]", "the top level must be an object"),
+        ('{"input": ', "Expecting value"),
+    ],
+)
+def test_a_config_json_that_does_not_fit_is_refused_with_its_name(text, message):
+    with pytest.raises(ValueError, match=f"^run/config.json is not a configuration of this version: .*{message}"):
+        ExperimentConfig.from_json(text, "run/config.json")
+
+
+@pytest.mark.parametrize("name", command_line.config_names())
+def test_every_experiment_loads_and_says_what_it_costs_and_gives(name):
+    module = importlib.import_module(f"configs.{name}")
+    assert isinstance(module.get_config(), ExperimentConfig)
+    assert module.get_config() == module.get_config()
+    assert module.__doc__
+    assert len(module.__doc__) > 60
+    assert ExperimentConfig.from_json(module.get_config().to_json()) == module.get_config()
