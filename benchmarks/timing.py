@@ -69,14 +69,14 @@ def print_table(
         print("  ".join(cells).rstrip())
 
 
-def measure_matmul_peak(size: int = 2048, rounds: int = 20) -> float:
-    """Measures the fastest float32 product of two `size` x `size` matrices that TensorFlow reaches.
+def measure_matmul_peak(size: int = 2048, rounds: int = 20, dtype: str = "float32") -> float:
+    """Measures the fastest product of two `size` x `size` matrices of `dtype` that TensorFlow reaches.
 
     Returns:
         Floating point operations per second (a multiply-add counts as two).
     """
     import tensorflow as tf  # here, so that a benchmark without TensorFlow can use this module
 
-    matrix = tf.random.stateless_uniform([size, size], seed=[0, 1])
-    secs = interleave({"matmul": lambda: tf.linalg.matmul(matrix, matrix).numpy()}, rounds)
+    matrix = tf.cast(tf.random.stateless_uniform([size, size], seed=[0, 1]), dtype)
+    secs = interleave({"matmul": lambda: tf.linalg.matmul(matrix, matrix)[0, 0].numpy()}, rounds)
     return 2.0 * size**3 / min(secs["matmul"])

@@ -139,7 +139,7 @@ def _restore(path: str, restore: Callable[[str], Any], complete: bool) -> None:
             status.assert_consumed()
         else:
             status.expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except (AssertionError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: a file cut short.
         raise ValueError(
             f"Checkpoint {path} does not fit this model: {str(error).splitlines()[0]} The run's config.json, "
             "word_counts.txt and checkpoints belong together; use a new workdir for another model."
