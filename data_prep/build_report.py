@@ -5,6 +5,7 @@ from __future__ import annotations
 from data_prep.build_plan import BuildPlan
 from data_prep.prepare import BuildResult
 from data_prep.skips import count_reasons
+from data_prep.splits import SPLITS
 
 
 def describe_plan(plan: BuildPlan) -> str:
@@ -20,7 +21,7 @@ def describe_plan(plan: BuildPlan) -> str:
             f"{split}: {len(images):,} photographs, {captions:,} captions, {words:,} words, "
             f"{plan.shards.examples(split):,} examples in {shards} shards, {size}"
         )
-    lines.append(f"vocabulary: {len(plan.vocabulary):,} words with <UNK>")
+    lines.append(_vocabulary_line(len(plan.vocabulary)))
     lines.append(_skipped_line(count_reasons(plan.skips)))
     return "\n".join(lines)
 
@@ -28,22 +29,24 @@ def describe_plan(plan: BuildPlan) -> str:
 def describe_build(result: BuildResult, output_dir: str, secs: float) -> str:
     """Returns what a folder holds, and how fast that was written which was written this time."""
     lines = []
-    for name, split in result.manifest.splits.items():
+    for name in sorted(result.manifest.splits, key=SPLITS.index):
+        split = result.manifest.splits[name]
         unknown = split.unknown_words / max(1, split.words)
         size = sum(shard.bytes for shard in split.shards)
         lines.append(
             f"{name}: {split.images:,} photographs, {split.captions:,} captions, {unknown:.2%} of the words <UNK>, "
             f"{split.examples:,} examples in {len(split.shards)} shards, {size / 1e6:,.1f} MB"
         )
+    lines.append(_vocabulary_line(result.vocab_size))
     lines.append(_skipped_line(result.manifest.skipped))
-    if result.new_captions:
-        speed = (
-            f"{result.new_captions:,} captions written in {secs:.1f} s, {result.new_captions / secs:,.0f} captions/s"
-        )
-        lines.append(f"{output_dir}: {speed}")
-    else:
-        lines.append(f"{output_dir}: already built")
+    speed = f"{result.new_captions / secs:,.0f} captions/s"
+    written = f"{result.new_captions:,} captions written in {secs:.1f} s, {speed}"
+    lines.append(f"{output_dir}: {written if result.new_captions else 'already built'}")
     return "\n".join(lines)
+
+
+def _vocabulary_line(vocab_size: int) -> str:
+    return f"vocabulary: {vocab_size:,} words with <UNK>"
 
 
 def _skipped_line(counts: dict[str, int]) -> str:

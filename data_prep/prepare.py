@@ -21,9 +21,16 @@ from im2txt import __version__, manifest, references, storage, vocabulary
 
 @dataclasses.dataclass(frozen=True)
 class BuildResult:
-    """What a build came to: the folder's manifest, and how many of its captions were written this time."""
+    """What a build came to.
+
+    Attributes:
+        manifest: the folder's.
+        vocab_size: words with an id, `<UNK>` included.
+        new_captions: how many of the captions were written this time.
+    """
 
     manifest: manifest.Manifest
+    vocab_size: int
     new_captions: int
 
 
@@ -56,7 +63,7 @@ def build(plan: BuildPlan, source: Source, output_dir: str, options: BuildOption
     """Carries out a plan made of the same source and options; see `prepare`."""
     with build_folder.locked(output_dir):
         if build_folder.claim(output_dir, plan.shards.fingerprint):
-            return BuildResult(manifest.read_manifest(output_dir), new_captions=0)
+            return BuildResult(manifest.read_manifest(output_dir), len(plan.vocabulary), new_captions=0)
         kept = _finished_shards(plan, output_dir)
         try:
             reports = _write_shards(plan, kept, output_dir, options, engine)
@@ -68,7 +75,8 @@ def build(plan: BuildPlan, source: Source, output_dir: str, options: BuildOption
         for name in reports:
             storage.remove(completion_path(output_dir, name))
         build_folder.release(output_dir)
-        return BuildResult(finished, sum(reports[name].captions for name in reports.keys() - kept.keys()))
+        new_captions = sum(reports[name].captions for name in reports.keys() - kept.keys())
+        return BuildResult(finished, len(plan.vocabulary), new_captions)
 
 
 def _finished_shards(plan: BuildPlan, output_dir: str) -> dict[str, ShardReport]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from data_prep.shard_plan import PlannedImage, ShardOptions
+from data_prep.splits import SPLITS
 from im2txt import storage
 from im2txt.records import Layout
 
@@ -44,7 +45,7 @@ def choose_shard_counts(images: Sequence[PlannedImage], sizes: dict[str, int], o
     given = options.counts()
     return {
         split: given.get(split) or min(count, max(1, math.ceil(sizes[split] / (options.shard_megabytes * 1_000_000))))
-        for split, count in sorted(examples.items())
+        for split, count in sorted(examples.items(), key=lambda item: SPLITS.index(item[0]))
     }
 
 

@@ -31,7 +31,9 @@ def test_the_command_builds_with_several_processes_and_sums_up(data, tmp_path):
     assert "train: 12 photographs, 60 captions" in done.stdout
     assert "60 examples in 3 shards" in done.stdout
     assert "left out: 2 no_split" in done.stdout
-    assert "captions/s" in done.stdout
+    with open(os.path.join(output, "word_counts.txt")) as file:
+        assert f"vocabulary: {len(file.readlines()) + 1} words with <UNK>" in done.stdout
+    assert "95 captions written in" in done.stdout
     assert "100%" in done.stderr
     assert "100%" not in done.stdout
     again = command(*data.flags(), f"--output_dir={output}", *SHARDS, "--layout=pair", "--seed=3")
