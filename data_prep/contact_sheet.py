@@ -14,7 +14,7 @@ from PIL import Image
 from data_prep.shard_reader import Example
 from data_prep.shard_statistics import Sample, Statistics
 from im2txt.references import References
-from im2txt.tokenization import tokenizer
+from im2txt.tokenization import detokenize, tokenizer
 from im2txt.vocabulary import UNKNOWN_WORD, Vocabulary
 
 _THUMBNAIL_PIXELS = 480
@@ -103,10 +103,13 @@ def page(
 def _card(sample: Sample, references: References, vocabulary: Vocabulary, tokenizer_name: str) -> str:
     image_id = sample.example.image_id
     split_words = tokenizer(tokenizer_name)
-    raw_by_words = {tuple(split_words(raw)): raw for raw in references.captions.get(image_id, ())}
+    raw_captions = references.captions.get(image_id, [])
+    raw_by_words = {tuple(split_words(raw)): raw for raw in raw_captions}
     captions = []
     for words, word_ids in zip(sample.example.captions, sample.example.caption_ids, strict=True):
-        raw = raw_by_words.get(tuple(words[1:-1]))
+        # In an adopted folder the raw captions come from the words, and may not lead back to them.
+        joined = detokenize(words[1:-1], tokenizer_name)
+        raw = joined if joined in raw_captions else raw_by_words.get(tuple(words[1:-1]))
         shown = html.escape(raw) if raw is not None else "<mark>no caption in the captions file has these words</mark>"
         decoded = " ".join(_word(word, i, vocabulary) for word, i in zip(words, word_ids, strict=True))
         captions.append(f'<div class="caption">{shown}<div class="ids">{decoded}</div></div>')

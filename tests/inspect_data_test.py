@@ -83,6 +83,14 @@ def test_a_caption_that_the_captions_file_lacks_is_pointed_out(tmp_path: pathlib
     assert inspect(tmp_path).count("<mark>no caption in the captions file has these words</mark>") == 5
 
 
+def test_captions_put_together_from_words_are_known_again(tmp_path: pathlib.Path) -> None:
+    # The tokenizer reads "on a." as an abbreviation; the words it came from were another tokenizer's.
+    fake_shards.write_folder(tmp_path, {"train": [Photo(1, jpeg(1), ("dog on a .", "a cat"))]}, num_shards=1)
+    path = tmp_path / "captions_train.json"
+    path.write_text(path.read_text().replace("Dog on a ..", "dog on a."))
+    assert "dog on a. <S> dog <UNK> a <UNK> </S>" in text_of(inspect(tmp_path))
+
+
 def test_a_damaged_photograph_does_not_stop_the_page(tmp_path: pathlib.Path) -> None:
     fake_shards.write_folder(tmp_path, {"train": [Photo(1, b"no photograph", ("a dog", "a cat"))]}, num_shards=1)
     assert "does not decode: cannot identify image file" in inspect(tmp_path)
