@@ -12,6 +12,10 @@ def square(job: int) -> tuple[int, int]:
     return job * job, os.getpid()
 
 
+def held_signals(job: int) -> set[signal.Signals]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
 def fail_at_seven(job: int) -> int:
     if job == 7:
         raise OSError(28, "No space left on device")
@@ -38,6 +42,11 @@ def test_jobs_are_made_only_when_there_is_room(workers):
     next(reports)
     assert len(made) <= 2 * workers
     reports.close()
+
+
+def test_workers_leave_ctrl_c_to_their_parent_from_their_first_moment():
+    assert all(signal.SIGINT in held for held in LocalEngine(2).run(held_signals, range(4)))
+    assert signal.SIGINT not in held_signals(0)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
