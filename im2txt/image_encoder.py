@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -132,8 +133,13 @@ class ImageEncoder:
 
     @property
     def variables(self) -> dict[str, tf.Variable]:
-        """All weights by stable name: `<layer>/<weight>`."""
-        return {f"{layer.name}/{v.name}": v.value for layer in self._network.layers for v in layer.variables}
+        """All weights by stable name: `<layer's position>_<its class>/<weight>`."""
+        # Keras counts unnamed layers over the whole process, so its own names differ from one build to the next.
+        return {
+            f"{index:03d}_{type(layer).__name__}/{v.name}": v.value
+            for index, layer in enumerate(self._network.layers)
+            for v in layer.weights
+        }
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
@@ -151,30 +157,38 @@ class ImageEncoder:
 
 def _build_network(config: EncoderConfig, image_size: int) -> Any:
     weights = None if config.weights == NO_WEIGHTS else config.weights
-    if weights not in (None, IMAGENET_WEIGHTS) and not os.path.exists(weights):
+    if weights not in (None, IMAGENET_WEIGHTS) and not os.path.isfile(weights):
         raise FileNotFoundError(
             f"encoder.weights={weights!r} is no file. Name a Keras weight file without top layers, or use "
             f"`{IMAGENET_WEIGHTS}` (downloads once) or `{NO_WEIGHTS}` (random)."
         )
-    input_shape = (image_size, image_size, 3)
-    if config.backbone == "SmallCNN":
-        if weights == IMAGENET_WEIGHTS:
-            raise ValueError("encoder.weights=imagenet: SmallCNN has none; use encoder.weights=none.")
-        backbone = _small_cnn(input_shape)
-        if weights:
-            backbone.load_weights(weights)
-    else:
-        build = getattr(keras.applications, config.backbone)
-        try:
-            backbone = build(include_top=False, weights=weights, input_shape=input_shape)
-        except ValueError as error:
-            raise ValueError(f"encoder.backbone={config.backbone}, weights={config.weights!r}: {error}") from error
+    if config.backbone == "SmallCNN" and weights == IMAGENET_WEIGHTS:
+        raise ValueError("encoder.weights=imagenet: SmallCNN has none; use encoder.weights=none.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # One per layer that does not fit; the error says it once.
+            backbone = _build_backbone(config.backbone, weights, (image_size, image_size, 3))
+    except Exception as error:  # Keras has no narrower kind for a download that fails.
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"encoder.backbone={config.backbone!r} cannot be built with encoder.weights={config.weights!r} and an "
+            f"image_size of {image_size}: {reason}"
+        ) from error
     pooling = {
         "avg": keras.layers.GlobalAveragePooling2D,
         "max": keras.layers.GlobalMaxPooling2D,
         "flatten": keras.layers.Flatten,
     }[config.pooling]
     return keras.Model(backbone.input, pooling(name="pooling")(backbone.output))
+
+
+def _build_backbone(name: str, weights: str | None, input_shape: tuple[int, int, int]) -> Any:
+    if name != "SmallCNN":
+        return getattr(keras.applications, name)(include_top=False, weights=weights, input_shape=input_shape)
+    backbone = _small_cnn(input_shape)
+    if weights:
+        backbone.load_weights(weights)
+    return backbone
 
 
 def _small_cnn(input_shape: tuple[int, int, int]) -> Any:
