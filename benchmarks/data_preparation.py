@@ -170,8 +170,7 @@ def build_command(folder: str, *flags: str, shards: int) -> list[str]:
 
 def copy_command(folder: str, copies: int) -> list[str]:
     """The command that copies every photograph with a checksum, and does nothing else."""
-    code = f"from benchmarks.raw_copy import raw_copy; raw_copy({folder + '/images'!r}, {folder + '/out'!r}, {copies})"
-    return [sys.executable, "-c", code]
+    return python("benchmarks.raw_copy", f"{folder}/images", f"{folder}/out", str(copies))
 
 
 def run(command: list[str], folder: str, name: str, sizes: dict[str, int]) -> None:

@@ -1,6 +1,7 @@
 """The least that any data preparation must do: read every photograph, take its checksum, write it."""
 
 import os
+import sys
 
 import google_crc32c
 
@@ -15,3 +16,7 @@ def raw_copy(images_dir: str, output_dir: str, copies: int) -> None:
                     content = file.read()
                 output.write(google_crc32c.value(content).to_bytes(4))
                 output.write(content)
+
+
+if __name__ == "__main__":
+    raw_copy(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -11,7 +11,7 @@ from data_prep.planned_captions import CaptionOptions, plan_images
 from data_prep.progress import progress_bar
 from data_prep.shard_plan import PlannedImage, ShardOptions, ShardPlan
 from data_prep.shard_sizes import choose_shard_counts, expected_bytes
-from data_prep.skips import Skip, check_limit
+from data_prep.skips import Skip, SkipOptions, check_limit
 from data_prep.sources.base import CaptionedImage, Source
 from data_prep.splits import SplitOptions
 from data_prep.vocabulary_builder import VocabularyOptions, make_vocabulary
@@ -27,12 +27,7 @@ class BuildOptions:
     vocabulary: VocabularyOptions = VocabularyOptions()
     photographs: PhotographOptions = PhotographOptions()
     shards: ShardOptions = ShardOptions()
-    max_skipped_fraction: float = 0.01
-    """Part of the photographs, and of the captions, that may be unusable, in [0, 1]; more is an error."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_skipped_fraction <= 1:
-            raise ValueError(f"--max_skipped_fraction={self.max_skipped_fraction} must be in [0, 1].")
+    skips: SkipOptions = SkipOptions()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +75,7 @@ def plan_build(source: Source, options: BuildOptions) -> BuildPlan:
     counts = choose_shard_counts(planned, sizes, options.shards)
     shards = ShardPlan(planned, vocabulary, options.shards, options.photographs, counts)
     plan = BuildPlan(planned, vocabulary, shards, skips, sizes)
-    plan.check_limit(skips, options.max_skipped_fraction)
+    plan.check_limit(skips, options.skips.max_skipped_fraction)
     return plan
 
 

@@ -48,7 +48,7 @@ class BuildShardsFlags:
     source: tyro.conf.OmitSubcommandPrefixes[AnySource]
     output_dir: str
     """Folder of the shards, local or remote; made if need be."""
-    options: tyro.conf.OmitArgPrefixes[BuildOptions] = BuildOptions()
+    options: Annotated[tyro.conf.OmitArgPrefixes[BuildOptions], tyro.conf.arg(name="")] = BuildOptions()
     engine: Literal["local", "spark"] = "local"
     """`local`: worker processes; `spark`: tasks on a cluster (docs/spark.md). The same shards come out."""
     num_workers: int = 2

@@ -107,7 +107,7 @@ def _write_shards(
             reports[report.name] = report
             bar.update(examples[report.name])
             if report.skipped:
-                _check_limit(plan, reports, output_dir, options.max_skipped_fraction)
+                _check_limit(plan, reports, output_dir, options.skips.max_skipped_fraction)
     return reports
 
 

@@ -15,6 +15,18 @@ _INTENDED = frozenset({"no_split"})
 
 
 @dataclasses.dataclass(frozen=True)
+class SkipOptions:
+    """How much may be left out."""
+
+    max_skipped_fraction: float = 0.01
+    """Part of the photographs, and of the captions, that may be unusable, in [0, 1]; more is an error."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_skipped_fraction <= 1:
+            raise ValueError(f"--max_skipped_fraction={self.max_skipped_fraction} must be in [0, 1].")
+
+
+@dataclasses.dataclass(frozen=True)
 class Skip:
     """Something left out.
 

@@ -18,6 +18,7 @@ from data_prep.engines import LocalEngine
 from data_prep.image_files import PhotographOptions
 from data_prep.planned_captions import CaptionOptions
 from data_prep.prepare import prepare
+from data_prep.skips import SkipOptions
 from data_prep.splits import SplitOptions
 from data_prep.vocabulary_builder import VocabularyOptions
 from im2txt import manifest as manifests
@@ -125,7 +126,7 @@ def test_what_was_left_out_is_listed_with_its_reason(data, output):
     data.photograph(103).unlink()
     data.photograph(202).write_bytes(data.photograph(202).read_bytes()[:-30])
     data.change_caption(104, 2, "a <S> b")
-    prepare(data.source, output, dataclasses.replace(OPTIONS, max_skipped_fraction=0.5), ONE)
+    prepare(data.source, output, dataclasses.replace(OPTIONS, skips=SkipOptions(0.5)), ONE)
     lines = [json.loads(line) for line in storage.read_text(storage.join(output, "skipped.jsonl")).splitlines()]
     assert [(line["image_id"], line["reason"]) for line in lines] == [
         (104, "special_word"),
@@ -291,7 +292,7 @@ def test_a_second_build_at_the_same_time_is_refused(data, output):
 
 
 def test_too_many_unusable_photographs_end_the_build_with_a_list_and_no_manifest(data, output, tmp_path):
-    strict = dataclasses.replace(OPTIONS, max_skipped_fraction=0.1)
+    strict = dataclasses.replace(OPTIONS, skips=SkipOptions(0.1))
     for number in (103, 105):
         data.photograph(number).write_bytes(b"")
     with pytest.raises(RuntimeError, match=r"2 of 19 photographs cannot be used \(2 empty_file\).*skipped.jsonl"):
@@ -310,7 +311,7 @@ def test_too_many_unusable_captions_end_the_build_before_anything_is_written(dat
     for index in range(5):
         data.change_caption(100 + index, index, "!")
     with pytest.raises(RuntimeError, match=r"5 of 95 captions cannot be used \(5 empty_caption\)"):
-        prepare(data.source, output, dataclasses.replace(OPTIONS, max_skipped_fraction=0.05), ONE)
+        prepare(data.source, output, dataclasses.replace(OPTIONS, skips=SkipOptions(0.05)), ONE)
     assert not os.path.exists(output)
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from data_prep.build_plan import BuildOptions
 from data_prep.shard_plan import ShardOptions
+from data_prep.skips import SkipOptions
 from data_prep.sources.flickr8k import Flickr8k
 from data_prep.vocabulary_builder import VocabularyOptions
 
@@ -19,7 +20,7 @@ LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
 OPTIONS = BuildOptions(
     vocabulary=VocabularyOptions(min_word_count=2),
     shards=ShardOptions(train_shards=3, val_shards=1, test_shards=2),
-    max_skipped_fraction=0.2,
+    skips=SkipOptions(max_skipped_fraction=0.2),
 )
 SUBJECTS = ["dog", "cat", "girl", "man", "horse"]
 
