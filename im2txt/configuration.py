@@ -96,6 +96,8 @@ class DecoderConfig:
     """Numbers per word vector; the photograph's embedding has as many."""
     num_lstm_units: int = 512
     """Units of the LSTM."""
+    image_input: Literal["first", "every_step"] = "first"
+    """Whether the LSTM sees the photograph once, before the words, or added to every word too."""
     initializer_scale: float = 0.08
     """Weights start uniform in plus or minus this."""
     image_dropout_rate: float = 0.0

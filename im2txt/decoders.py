@@ -58,6 +58,9 @@ class ShowAndTellDecoder(tf.Module):
         logits/kernel           [U, V]
         logits/bias             [V]      log word frequency where asked for
 
+    With `image_input="every_step"` the photograph's embedding is also added to that of every word: it then need not be
+    carried through the state, which an encoder that starts from random weights takes long to learn.
+
     In training, dropout falls on the LSTM's inputs (the photograph's embedding too) and outputs, with a fresh mask for
     every step; the state passes whole.
 
@@ -114,18 +117,23 @@ class ShowAndTellDecoder(tf.Module):
         """All weights by stable name."""
         return dict(self._variables)
 
-    def initial_state(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns (h, c), each float32 [B, U], after the photograph's step from the zero state."""
+    def initial_state(self, features: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Returns h and c, each float32 [B, U], after the photograph's step from the zero state.
+
+        With `image_input="every_step"` the embedding [B, E] that is added to the words comes third.
+        """
         embedding = tf.matmul(features, self._variables["image_embedding/kernel"])
         zeros = tf.zeros([tf.shape(features)[0], self._config.num_lstm_units])
-        return self._lstm_step(embedding, (zeros, zeros))
+        state = self._lstm_step(embedding, zeros, zeros)
+        return (*state, embedding) if self._config.image_input == "every_step" else state
 
-    def step(
-        self, word_ids: tf.Tensor, state: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    def step(self, word_ids: tf.Tensor, state: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """See `CaptionDecoder.step`."""
-        h, c = self._lstm_step(tf.gather(self._variables["word_embedding"], word_ids), state)
-        return tf.matmul(h, self._variables["logits/kernel"]) + self._variables["logits/bias"], (h, c)
+        h, c, *image_embedding = state
+        inputs = tf.add_n([tf.gather(self._variables["word_embedding"], word_ids), *image_embedding])
+        h, c = self._lstm_step(inputs, h, c)
+        logits = tf.matmul(h, self._variables["logits/kernel"]) + self._variables["logits/bias"]
+        return logits, (h, c, *image_embedding)
 
     def unroll(self, features: tf.Tensor, input_ids: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """See `CaptionDecoder.unroll`."""
@@ -134,6 +142,8 @@ class ShowAndTellDecoder(tf.Module):
         image_embedding = self._matmul(features, self._variables["image_embedding/kernel"])
         # Time comes first within: each step of the recurrence then reads one contiguous block.
         word_embeddings = tf.gather(self._variables["word_embedding"], tf.transpose(input_ids))  # [T, B, E]
+        if self._config.image_input == "every_step":
+            word_embeddings += image_embedding
         inputs = tf.concat([image_embedding[None], word_embeddings], axis=0)  # [1 + T, B, E]
         inputs = _dropout(inputs, config.input_dropout_rate, dropout_seed, 1)
         projected = self._matmul(inputs, self._variables["lstm/kernel"]) + self._variables["lstm/bias"]
@@ -146,9 +156,9 @@ class ShowAndTellDecoder(tf.Module):
         """See `CaptionDecoder.logits`."""
         return self._matmul(outputs, self._variables["logits/kernel"]) + self._variables["logits/bias"]
 
-    def _lstm_step(self, inputs: tf.Tensor, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _lstm_step(self, inputs: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         projected = tf.matmul(inputs, self._variables["lstm/kernel"]) + self._variables["lstm/bias"]
-        return lstm_step(projected, *state, tf.convert_to_tensor(self._variables["lstm/recurrent_kernel"]))
+        return lstm_step(projected, h, c, tf.convert_to_tensor(self._variables["lstm/recurrent_kernel"]))
 
     def _matmul(self, x: tf.Tensor, kernel: tf.Variable) -> tf.Tensor:
         """[..., I] x [I, O] in the compute dtype, as one product over all rows; float32 result."""

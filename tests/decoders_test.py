@@ -1,5 +1,6 @@
 """Show and Tell's decoder: shapes, equality of its two ways to run, causality, dropout."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -62,14 +63,28 @@ def test_unroll_equals_numpy(inputs):
     np.testing.assert_allclose(decoder.unroll(features, input_ids), np.stack(outputs[1:], 1), rtol=1e-5, atol=1e-7)
 
 
-def test_unroll_equals_repeated_step(inputs):
+@pytest.mark.parametrize("image_input", ["first", "every_step"])
+def test_unroll_equals_repeated_step(inputs, image_input):
     features, input_ids = inputs
-    decoder = ShowAndTellDecoder(PLAIN, V, F, seed=3)
+    decoder = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input=image_input), V, F, seed=3)
     outputs = decoder.unroll(features, input_ids)
     state = decoder.initial_state(features)
     for t in range(T):
         logits, state = decoder.step(input_ids[:, t], state)
         np.testing.assert_allclose(decoder.logits(outputs[:, t]), logits, rtol=1e-5, atol=1e-6)
+
+
+def test_an_image_at_every_step_is_an_image_in_every_word(inputs):
+    features, input_ids = inputs
+    features = tf.repeat(features[:1], B, axis=0)  # one photograph, so that one shifted word table tells the same
+    every_step = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input="every_step"), V, F, seed=3)
+    shifted = ShowAndTellDecoder(PLAIN, V, F, seed=3)
+    shifted.variables["word_embedding"].assign_add(
+        tf.repeat(features[:1] @ shifted.variables["image_embedding/kernel"], V, axis=0)
+    )
+    np.testing.assert_allclose(
+        every_step.unroll(features, input_ids), shifted.unroll(features, input_ids), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_unroll_is_the_same_in_a_graph(inputs):
