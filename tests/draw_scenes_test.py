@@ -1,0 +1,80 @@
+"""The command that draws the embedded data set, and what the table source makes of it."""
+
+import io
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from data_prep import draw_scenes
+from data_prep.sources.table import Table
+
+
+def draw(folder: pathlib.Path, *flags: str) -> list[dict[str, Any]]:
+    draw_scenes.main([f"--output_dir={folder}", *flags])
+    return [json.loads(line) for line in (folder / "captions.jsonl").read_text().splitlines()]
+
+
+def content(folder: pathlib.Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_each_line_has_a_picture_five_captions_and_the_truth(tmp_path: pathlib.Path) -> None:
+    rows = draw(tmp_path, "--num_scenes=30")
+    assert len(rows) == len({row["path"] for row in rows}) == 30
+    for row in rows:
+        with Image.open(io.BytesIO((tmp_path / row["path"]).read_bytes())) as image:
+            assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (64, 64))
+        assert len(row["captions"]) == 5
+        assert all(shape["shape"] in " ".join(row["captions"]) for shape in row["shapes"])
+        assert {"shape", "colour", "size", "position"} <= set(row["shapes"][0])
+
+
+def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: pathlib.Path) -> None:
+    draw(tmp_path / "a", "--num_scenes=20", "--seed=3")
+    draw(tmp_path / "b", "--num_scenes=20", "--seed=3")
+    draw(tmp_path / "c", "--num_scenes=20", "--seed=4")
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert content(tmp_path / "a") != content(tmp_path / "c")
+
+
+def test_no_combination_of_shapes_is_in_two_splits(tmp_path: pathlib.Path) -> None:
+    splits_of_look: dict[tuple[Any, ...], set[str]] = {}
+    for row in draw(tmp_path, "--num_scenes=1000"):
+        look = tuple((s["shape"], s["colour"], s["size"], s["position"]) for s in row["shapes"])
+        splits_of_look.setdefault(look, set()).add(row["split"])
+    assert {len(splits) for splits in splits_of_look.values()} == {1}
+    assert set.union(*splits_of_look.values()) == {"train", "val", "test"}
+
+
+def test_the_captions_file_is_absent_until_all_pictures_are_there(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path, "--num_scenes=5")
+
+    def fails(*_: object) -> bytes:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(draw_scenes.scene_images, "encode_jpeg", fails)
+    with pytest.raises(OSError, match="disk full"):
+        draw(tmp_path, "--num_scenes=5")
+    assert not (tmp_path / "captions.jsonl").exists()
+
+
+def test_the_table_source_reads_what_was_drawn(tmp_path: pathlib.Path) -> None:
+    rows = draw(tmp_path, "--num_scenes=12")
+    source = Table(
+        str(tmp_path / "captions.jsonl"), path_column="path", caption_columns=("captions",), split_column="split"
+    )
+    for image, row in zip(source.read(), rows, strict=True):
+        assert (image.file_name, list(image.captions), image.split) == (row["path"], row["captions"], row["split"])
+        assert pathlib.Path(image.path).is_file()
+
+
+def test_a_number_of_scenes_below_one_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        draw(tmp_path, "--num_scenes=0")
+    assert stop.value.code == 2
+    assert "num_scenes=0 must be at least 1" in capsys.readouterr().err.replace("\n", " ")
