@@ -36,7 +36,8 @@ def main() -> None:
     flags = command_line.parse_with_config(CacheFeaturesFlags, __doc__)
     from data_prep.feature_shards import cache_features  # Deferred: flags are checked before TensorFlow loads.
 
-    result = cache_features(flags.data_dir, flags.output_dir, flags.config.encoder, flags.batch_size)
+    config = flags.config
+    result = cache_features(flags.data_dir, flags.output_dir, config.encoder, flags.batch_size, config.training.seed)
     images = sum(split.images for split in result.splits.values())
     shape = result.encoder.feature_shape if result.encoder else ()
     print(f"Features {list(shape)} of {images} photographs in {flags.output_dir}.")

@@ -14,10 +14,11 @@ import os
 from collections.abc import Iterator
 
 import google_crc32c
+import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from data_prep.shard_writer import COMPLETION_PREFIX, write_records
+from data_prep.shard_writer import completion_path, write_records
 from im2txt import checkpoints, manifest, runs, storage
 from im2txt.configuration import EncoderConfig
 from im2txt.image_encoder import ImageEncoder
@@ -28,7 +29,7 @@ from im2txt.references import references_name
 from im2txt.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
 
 
-def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_size: int) -> Manifest:
+def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_size: int, seed: int) -> Manifest:
     """Writes the feature shards of a folder of image shards; shards that are there already are kept.
 
     Args:
@@ -36,12 +37,14 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         output_dir: made if absent; not `data_dir`.
         config: the encoder; it must not be trainable.
         batch_size: photographs per pass through the encoder.
+        seed: fixes random weights (encoder.weights=none): an interrupted run goes on with the same ones.
 
     Returns:
         The manifest, as written.
 
     Raises:
-        ValueError: if `data_dir` holds features, the encoder is to be trained, or `output_dir` is another encoder's.
+        ValueError: if `data_dir` holds features or a damaged shard, the encoder is to be trained, or `output_dir` is
+            another encoder's.
         FileNotFoundError: if shards or weights are missing.
     """
     source = manifest.read_manifest(data_dir)
@@ -51,6 +54,8 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         raise ValueError("encoder.trainable=True: features can be cached of a frozen encoder only.")
     if os.path.realpath(data_dir) == os.path.realpath(output_dir):
         raise ValueError(f"--output_dir is --data_dir ({data_dir}); feature shards need a folder of their own.")
+    paths = {name: manifest.shard_paths(data_dir, source, name) for name in source.splits}
+    keras.utils.set_random_seed(seed)
     encoder = ImageEncoder(config)
     entry = _encoder_entry(config, encoder, data_dir)
     storage.make_directory(output_dir)
@@ -64,11 +69,8 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
     splits = {}
     with tqdm(total=total, unit="image", desc="encoding") as progress:
         for name, split in source.splits.items():
-            paths = manifest.shard_paths(data_dir, source, name)
-            shards = []
-            for shard, path in zip(split.shards, paths, strict=True):
-                shards.append(writer.write(shard, path, progress))
-            splits[name] = dataclasses.replace(split, shards=tuple(shards))
+            shards = tuple(writer.write(*pair, progress) for pair in zip(split.shards, paths[name], strict=True))
+            splits[name] = dataclasses.replace(split, shards=shards)
     return _finish(source, splits, entry, output_dir)
 
 
@@ -91,9 +93,15 @@ def _check_same_encoder(output_dir: str, entry: EncoderEntry) -> None:
     if not storage.exists(storage.join(output_dir, manifest.FILE_NAME)):
         return
     existing = manifest.read_manifest(output_dir).encoder
-    if existing != entry:
+    if existing is None:
+        raise ValueError(f"{output_dir} holds a finished set of photographs' shards. Name another --output_dir.")
+    # The source is known by its manifest's checksum, however its folder is written.
+    names = [field.name for field in dataclasses.fields(entry) if field.name != "source_dir"]
+    different = [name for name in names if getattr(existing, name) != getattr(entry, name)]
+    if different:
         raise ValueError(
-            f"{output_dir} holds a finished set of other shards ({existing}). Name another --output_dir, or remove it."
+            f"{output_dir} holds a finished set of other features, which differ in {', '.join(different)}. Name "
+            "another --output_dir, or remove it."
         )
 
 
@@ -109,18 +117,22 @@ class _ShardWriter:
         batch_size: int,
         fingerprint: str,
     ):
-        self._layout = source.layout
-        self._crop_fraction = crop_fraction
-        self._image_size = encoder.image_size
         self._output_dir = output_dir
         self._batch_size = batch_size
         self._fingerprint = fingerprint
+
+        def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            encoded_image = parse_example(serialized, source.layout)["encoded_image"]
+            return serialized, prepare_image(encoded_image, encoder.image_size, crop_fraction)
+
+        # Both are traced once; once per shard would cost more than encoding a small one.
+        self._prepare = tf.function(prepare, input_signature=[tf.TensorSpec([], tf.string)])
         signature = tf.TensorSpec([None, encoder.image_size, encoder.image_size, 3], tf.float32)
         self._encode = tf.function(encoder, input_signature=[signature])
 
     def write(self, shard: ShardEntry, path: str, progress: tqdm) -> ShardEntry:
         """Writes the features of one shard, unless they are there already."""
-        completion = storage.join(self._output_dir, f"{COMPLETION_PREFIX}{shard.name}.json")
+        completion = completion_path(self._output_dir, shard.name)
         target = storage.join(self._output_dir, shard.name)
         if storage.exists(completion) and storage.exists(target):
             record = json.loads(storage.read_text(completion))
@@ -133,15 +145,17 @@ class _ShardWriter:
         return dataclasses.replace(shard, bytes=size, crc32c=record["crc32c"])
 
     def _records(self, path: str, progress: tqdm) -> Iterator[bytes]:
-        def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            encoded_image = parse_example(serialized, self._layout)["encoded_image"]
-            return serialized, prepare_image(encoded_image, self._image_size, self._crop_fraction)
-
-        batches = tf.data.TFRecordDataset(path).map(prepare, tf.data.AUTOTUNE, deterministic=True)
-        for serialized, images in batches.batch(self._batch_size).prefetch(2):
-            for example, features in zip(serialized.numpy(), self._encode(images).numpy(), strict=True):
-                yield replace_image_with_features(example, features)
-            progress.update(len(images))
+        batches = tf.data.TFRecordDataset(path).map(self._prepare, tf.data.AUTOTUNE, deterministic=True)
+        try:
+            for serialized, images in batches.batch(self._batch_size).prefetch(2):
+                for example, features in zip(serialized.numpy(), self._encode(images).numpy(), strict=True):
+                    yield replace_image_with_features(example, features)
+                progress.update(len(images))
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"{path} is damaged: {reason} Run `python -m data_prep.verify_data --data_dir={os.path.dirname(path)}`."
+            ) from error
 
 
 def _finish(source: Manifest, splits: dict[str, SplitEntry], entry: EncoderEntry, output_dir: str) -> Manifest:
@@ -149,5 +163,5 @@ def _finish(source: Manifest, splits: dict[str, SplitEntry], entry: EncoderEntry
     manifest.write_manifest(output_dir, result)
     for split in splits.values():
         for shard in split.shards:
-            storage.remove(storage.join(output_dir, f"{COMPLETION_PREFIX}{shard.name}.json"))
+            storage.remove(completion_path(output_dir, shard.name))
     return result
