@@ -59,7 +59,7 @@ def main() -> None:
     print(f"perplexity {result['perplexity']:.3f} per word")
     print(f"{'':24}{'this run':>10}{'constant':>10}{'human':>10}")
     for name, value in result["scores"].items():
-        context = f"{floor[name]:10.4f}{human[name]:10.4f}" if name in floor and name in human else ""
+        context = "".join(f"{scores[name]:10.4f}" if name in scores else " " * 10 for scores in (floor, human))
         print(f"{name:24}{value:10.4f}{context}")
     print(f"constant: {result['floor']['caption']!r} for every photograph; human: one reference against the others")
     print(f"Results in {output_dir}")

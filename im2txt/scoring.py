@@ -35,7 +35,8 @@ def score_run(
 
     Returns:
         The content of scores.json: `split`, `step`, `checkpoint`, `perplexity`, `beam_size`, `num_images`, `scores`,
-        and the `scores` of a `floor` (the best constant caption) and a `human` (one reference against the others).
+        and the `scores` of a `floor` (the best constant caption) and a `human` (one reference against the others;
+        empty if a photograph has only one).
 
     Raises:
         FileNotFoundError: if the run, the shards or the references are missing.
@@ -69,7 +70,7 @@ def score_run(
         "num_images": len(scored),
         "scores": score_captions(scored, references.captions),
         "floor": {"caption": floor_caption, "scores": floor_scores},
-        "human": {"scores": human_ceiling(references.captions)},
+        "human": {"scores": _human_scores(references.captions)},
     }
     results = [{"image_id": image_id, "caption": caption} for image_id, caption in scored.items()]
     candidates = [
@@ -84,6 +85,11 @@ def score_run(
     for name, content in (("captions", results), ("candidates", candidates), ("scores", result)):
         storage.write_text(storage.join(output_dir, f"{name}.json"), json.dumps(content, indent=1, ensure_ascii=False))
     return result
+
+
+def _human_scores(captions: dict[int, list[str]]) -> dict[str, float]:
+    """Empty where a photograph has but one caption, which leaves nothing to score it against."""
+    return human_ceiling(captions) if min(map(len, captions.values())) > 1 else {}
 
 
 def _caption_all(run: Run, batches: tf.data.Dataset, num_images: int) -> dict[int, list[Candidate]]:
