@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import os
 import pickle
@@ -20,11 +21,9 @@ Report = TypeVar("Report")
 _MAX_IN_FLIGHT = 512
 _NOT_STARTED = (
     "Spark did not start: {}. It needs Java 17 (Debian: `apt-get install openjdk-17-jre-headless`; JAVA_HOME if it is "
-    "not on the PATH) and a master that answers at {}."
+    "not on the PATH)."
 )
-_FAILED = (
-    "Spark gave up on a task: {} Run the same command again: finished shards are kept. The executors' logs say more."
-)
+_FAILED = "Spark gave up: {}. Run the same command again: finished shards are kept. The logs of the executors say more."
 
 
 class SparkEngine:
@@ -65,9 +64,10 @@ class SparkEngine:
                     yield from (future.result() for future in done)
             yield from (future.result() for future in concurrent.futures.as_completed(pending))
         except Py4JJavaError as error:
-            raise RuntimeError(_FAILED.format(_cause(str(error.java_exception)))) from error
+            raise RuntimeError(_FAILED.format(_cause(str(error.java_exception), self._master))) from error
         finally:
-            context.cancelAllJobs()
+            with contextlib.suppress(Py4JJavaError):  # A context that lost its master has stopped by itself.
+                context.cancelAllJobs()
             threads.shutdown(cancel_futures=True)
             context.stop()
 
@@ -82,7 +82,7 @@ class SparkEngine:
         try:
             return SparkContext(conf=conf)
         except (PySparkException, Py4JError) as error:
-            raise RuntimeError(_NOT_STARTED.format(_cause(str(error)), self._master)) from error
+            raise RuntimeError(_NOT_STARTED.format(_cause(str(error), self._master))) from error
 
     def _max_failures(self, context: SparkContext) -> int:
         # A local master never tries a task again.
@@ -114,10 +114,12 @@ def _call(function: Callable[[Any], Any], max_failures: int, packed: bytes) -> t
         return None, error
 
 
-def _cause(message: str) -> str:
-    """Picks out of a Java stack trace the line that a person needs."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
+def _cause(message: str, master: str) -> str:
+    """Picks out of a Java stack trace what a person needs."""
+    if "stopped SparkContext" in message:
+        return f"no master answers at {master}"
+    lines = [line.strip().rstrip(".") for line in message.splitlines() if line.strip()]
     missing = [line for line in lines if line.startswith("ModuleNotFoundError")]
     if missing:
-        return f"{missing[0]} on a worker. Install this package there, in the Python that PYSPARK_PYTHON names."
+        return f"{missing[0]} on a worker; install this package there, in the Python that PYSPARK_PYTHON names"
     return next((line for line in lines if "failed" in line or "Exception" in line or "Error" in line), lines[0])

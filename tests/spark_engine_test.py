@@ -223,13 +223,17 @@ def test_without_pyspark_the_error_names_the_install(monkeypatch: pytest.MonkeyP
             "org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 0.0 failed 4 times\n"
             '  File "serializers.py", line 472, in loads\n'
             "ModuleNotFoundError: No module named 'data_prep'\n\n\tat org.apache...",
-            "ModuleNotFoundError: No module named 'data_prep' on a worker. Install this package there",
+            "ModuleNotFoundError: No module named 'data_prep' on a worker; install this package there",
         ),
         (
             "\norg.apache.spark.SparkException: Job aborted due to stage failure: ExecutorLostFailure\n\tat org...",
             "org.apache.spark.SparkException: Job aborted due to stage failure: ExecutorLostFailure",
         ),
+        (
+            "java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.\nThis stopped ...",
+            "no master answers at spark://host:7077",
+        ),
     ],
 )
 def test_of_a_java_stack_trace_the_cause_is_shown(message: str, expected: str) -> None:
-    assert spark_engine._cause(message).startswith(expected)
+    assert spark_engine._cause(message, "spark://host:7077").startswith(expected)
