@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -97,8 +98,8 @@ def check_shard(
     problems = _Problems(name)
     is_readable = True
     records = read_records(content)
-    while True:
-        where = f"record {len(image_ids)}"
+    for number in itertools.count():
+        where = f"record {number}"
         try:
             record = next(records, None)
         except ValueError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Report = TypeVar("Report")
 
-_MAX_IN_FLIGHT = 512
+_MAX_IN_FLIGHT = 512  # Each waits in a thread.
 _NOT_STARTED = (
     "Spark did not start: {}. It needs Java 17 (Debian: `apt-get install openjdk-17-jre-headless`; JAVA_HOME if it is "
     "not on the PATH)."
@@ -110,7 +110,7 @@ def _call(function: Callable[[Any], Any], max_failures: int, packed: bytes) -> t
         if context is not None and context.attemptNumber() + 1 < max_failures:
             raise
         return None, error
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return None, error
 
 

@@ -247,8 +247,10 @@ def test_a_record_that_lacks_a_key_is_found(tmp_path: pathlib.Path, key: str, ex
 
 def test_a_record_of_something_else_is_found(tmp_path: pathlib.Path) -> None:
     fake_shards.write_folder(tmp_path)
-    rewrite(tmp_path, "train-00000-of-00002", {0: b"\xff\xff"})
-    assert "record 0: it is no tf.SequenceExample" in all_faults(tmp_path)
+    rewrite(tmp_path, "train-00000-of-00002", {0: b"\xff\xff", 2: example(14, ["a", "</S>"])})
+    faults = all_faults(tmp_path)
+    assert "record 0: it is no tf.SequenceExample" in faults
+    assert "record 2, image 14, caption 0 is 'a </S>'" in faults
 
 
 def test_shards_of_the_other_layout_are_found(tmp_path: pathlib.Path) -> None:
