@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 
 from data_prep import splits
-from data_prep.image_files import PhotographOptions
 from data_prep.planned_captions import CaptionOptions, plan_images
 from data_prep.progress import progress_bar
 from data_prep.shard_plan import PlannedImage, ShardOptions, ShardPlan
@@ -15,6 +14,7 @@ from data_prep.skips import Skip, SkipOptions, check_limit
 from data_prep.sources.base import CaptionedImage, Source
 from data_prep.splits import SplitOptions
 from data_prep.vocabulary_builder import VocabularyOptions, make_vocabulary
+from im2txt.image_files import PhotographOptions
 from im2txt.vocabulary import Vocabulary
 
 

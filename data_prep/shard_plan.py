@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from data_prep.image_files import PhotographOptions
 from data_prep.skips import Skip
+from im2txt.image_files import PhotographOptions
 from im2txt.records import Layout
 from im2txt.shards import MAX_SHARDS, shard_name
 from im2txt.vocabulary import Vocabulary

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 
 import google_crc32c
 
-from data_prep.image_files import UnusablePhotographError, read_photograph
 from data_prep.shard_plan import ShardJob, ShardReport
 from data_prep.skips import Skip
 from im2txt import storage
+from im2txt.image_files import UnusablePhotographError, read_photograph
 from im2txt.records import encode_example
 
 COMPLETION_PREFIX = ".done-"

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_prep import image_files
-from data_prep.image_files import PhotographOptions, UnusablePhotographError, read_photograph
+from im2txt import image_files
+from im2txt.image_files import PhotographOptions, UnusablePhotographError, read_photograph
 from tests.tiny_flickr8k import jpeg
 
 HEADER, DECODE = PhotographOptions(), PhotographOptions(verify="decode")

@@ -15,7 +15,6 @@ import tensorflow as tf
 from data_prep import build_folder, shard_writer
 from data_prep.build_plan import BuildOptions
 from data_prep.engines import LocalEngine
-from data_prep.image_files import PhotographOptions
 from data_prep.planned_captions import CaptionOptions
 from data_prep.prepare import prepare
 from data_prep.skips import SkipOptions
@@ -23,6 +22,7 @@ from data_prep.splits import SplitOptions
 from data_prep.vocabulary_builder import VocabularyOptions
 from im2txt import manifest as manifests
 from im2txt import references, storage
+from im2txt.image_files import PhotographOptions
 from tests import tiny_flickr8k
 from tests.tiny_flickr8k import NUMBERS, OPTIONS, captions_of, name_of
 

@@ -3,8 +3,8 @@ import pickle
 
 import pytest
 
-from data_prep.image_files import PhotographOptions
 from data_prep.shard_plan import PlannedImage, ShardOptions, ShardPlan
+from im2txt.image_files import PhotographOptions
 from im2txt.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary([("a", 9), ("<S>", 8), ("</S>", 8), ("dog", 5)])

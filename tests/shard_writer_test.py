@@ -7,10 +7,10 @@ import google_crc32c
 import pytest
 import tensorflow as tf
 
-from data_prep.image_files import PhotographOptions
 from data_prep.shard_plan import PlannedExample, ShardJob
 from data_prep.shard_writer import completion_path, read_completion, write_shard
 from im2txt import records, storage
+from im2txt.image_files import PhotographOptions
 from tests.tiny_flickr8k import jpeg
 
 IDS = ((1, 9, 9, 2), (1, 3, 2))
