@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import tensorflow as tf
 
@@ -39,6 +40,18 @@ class ImageFormat:
 
     image_size: int
     crop_fraction: float
+
+
+@contextmanager
+def damage_named(data_dir: str) -> Iterator[None]:
+    """Turns TensorFlow's word on a damaged record, wherever it is read, into a ValueError that says what to do."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise ValueError(
+            f"A shard in {data_dir} is damaged: a record does not match its checksum. "
+            f"`python -m data_prep.verify_data --data_dir={data_dir}` names it."
+        ) from error
 
 
 def examples_per_epoch(manifest: Manifest, split: str, captions_per_image: int) -> int:

@@ -45,6 +45,7 @@ def score_run(
     if not data_dir:
         data_dir = read_run_config(workdir).input.data_dir
     data = manifest.read_manifest(data_dir)
+    num_images = data.split(split).images
     run = load_run(workdir, data)
     check_vocabulary(run.vocabulary, manifest.read_vocabulary(data_dir, data), workdir)
     references = read_references(data_dir, split)
@@ -52,12 +53,13 @@ def score_run(
     if data.encoder is None:
         image_format = ImageFormat(backbone_image_size(run.config.encoder), run.config.encoder.crop_fraction)
     batches = input_pipeline.evaluation_batches(data, data_dir, split, image_format, batch_size)
-    perplexity, _ = build_perplexity(run.captioner)(tqdm(batches, desc="perplexity", unit="batch"))
+    with input_pipeline.damage_named(data_dir):
+        perplexity, _ = build_perplexity(run.captioner)(tqdm(batches, desc="perplexity", unit="batch"))
     run = dataclasses.replace(
         run, config=dataclasses.replace(run.config, decoding=dataclasses.replace(run.config.decoding, **decoding))
     )
     photographs = input_pipeline.photograph_batches(data, data_dir, split, image_format, batch_size)
-    captions = _caption_all(run, photographs, data.split(split).images)
+    captions = _caption_all(run, photographs, num_images)
     # The search finds nothing where all probability lies on words it may not say: scored as an empty caption.
     scored = {image_id: candidates[0].words if candidates else "" for image_id, candidates in captions.items()}
     floor_caption, floor_scores = best_constant_caption(references.captions)

@@ -67,6 +67,8 @@ def train(config: ExperimentConfig, workdir: str) -> str:
         raise ValueError("input.data_dir is empty. Name the folder of shards: --config.input.data_dir=...")
     data = manifest.read_manifest(data_dir)
     words = manifest.read_vocabulary(data_dir, data)
+    for split in (config.input.train_split, config.input.val_split):
+        manifest.shard_paths(data_dir, data, split)  # Now: the first validation may be hours away.
     image_size = backbone_image_size(config.encoder)
     if data.encoder is not None:
         runs.check_features(data.encoder, config.encoder, image_size)
@@ -106,7 +108,8 @@ def train(config: ExperimentConfig, workdir: str) -> str:
     stream = iter(strategy.distribute_datasets_from_function(batches))
     with MetricWriter(workdir, step) as writer, _stop_signals() as stop_requested:
         loop = _Loop(config, schedule, trainer, saved, writer, validation)
-        loop.run(stream, stop_requested)
+        with input_pipeline.damage_named(data_dir):
+            loop.run(stream, stop_requested)
     return checkpoints.find_checkpoint(workdir)
 
 

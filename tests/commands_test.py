@@ -1,0 +1,399 @@
+"""Tests of the commands from end to end: train, score, caption, cache features, train on those, and what goes wrong."""
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from fakes import VOCABULARY, jpeg, write_dataset
+
+from im2txt import command_line
+from im2txt.configuration import ExperimentConfig
+from im2txt.vocabulary import Vocabulary
+
+ROOT = Path(__file__).parent.parent
+TRAIN, EVALUATE, RUN_INFERENCE = "im2txt.train", "im2txt.evaluate", "im2txt.run_inference"
+CACHE_FEATURES = "data_prep.cache_features"
+SMALL = (
+    "--config=flickr8k",
+    "--config.encoder.backbone=SmallCNN",
+    "--config.encoder.weights=none",
+    "--config.encoder.image_size=32",
+    "--config.decoder.embedding_size=16",
+    "--config.decoder.num_lstm_units=16",
+    "--config.input.batch_size=4",
+    "--config.input.distort_images=False",
+    "--config.optimization.learning_rate=0.02",
+    "--config.optimization.warmup_steps=2",
+    "--config.training.num_epochs=2",
+    "--config.training.log_every_steps=5",
+)
+
+
+def start(module, *flags, **environment):
+    """Runs a command as a person does, in a process of its own."""
+    path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", module, *flags],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def succeed(module, *flags):
+    """Runs a command in a process of its own and returns its standard output."""
+    done = start(module, *flags)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Runs a command in this process, which has TensorFlow loaded already."""
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    monkeypatch.delenv("BUILD_WORKING_DIRECTORY", raising=False)
+
+    def run(module, *flags):
+        monkeypatch.setattr(sys, "argv", [module, *flags])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            command_line.run(importlib.import_module(module).main)
+        out, err = capsys.readouterr()
+        return types.SimpleNamespace(status=stop.value.code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def refused(here):
+    """Runs a command that must fail in this process and returns its one line."""
+
+    def run(module, *flags):
+        ended = here(module, *flags)
+        assert ended.status == 1, ended.out + ended.err
+        *before, last = ended.err.splitlines()
+        assert last.startswith("error: ")
+        assert not [line for line in before if "rror" in line or "Traceback" in line]
+        return last
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data") / "shards", {"train": 8, "val": 2, "test": 3}, (5, 4))
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A finished run: its folder, and what the command printed."""
+    workdir = tmp_path_factory.mktemp("run") / "workdir"
+    printed = succeed(TRAIN, *SMALL, f"--workdir={workdir}", f"--config.input.data_dir={data.data_dir}")
+    return types.SimpleNamespace(workdir=workdir, printed=printed)
+
+
+@pytest.fixture(scope="module")
+def scored(trained):
+    """What the evaluation of the run printed and wrote."""
+    printed = succeed(EVALUATE, f"--workdir={trained.workdir}")
+    return types.SimpleNamespace(printed=printed, **read_scores(trained.workdir / "evaluation" / "test"))
+
+
+@pytest.fixture(scope="module")
+def features(trained, data, tmp_path_factory):
+    """The folder of features that the run's own encoder gives."""
+    folder = tmp_path_factory.mktemp("features") / "shards"
+    printed = succeed(
+        CACHE_FEATURES,
+        f"--config={trained.workdir}/config.json",
+        f"--data_dir={data.data_dir}",
+        f"--output_dir={folder}",
+    )
+    assert printed == f"Features [128] of 13 photographs in {folder}.\n"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photographs(data, tmp_path_factory):
+    """The test split's photographs as files, named by their ids."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for image_id in data.caption_ids["test"]:
+        (folder / f"{image_id}.jpg").write_bytes(jpeg(image_id))
+    return folder
+
+
+def read_scores(folder):
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in ("scores", "captions", "candidates")}
+
+
+def figures(workdir, kind):
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["kind"] == kind]
+
+
+@pytest.mark.parametrize(
+    ("module", "right", "wrong", "told"),
+    [
+        (TRAIN, [*SMALL, "--workdir=x"], "--config.training.num_epoch=3", "--config.training.num_epochs FLOAT"),
+        (EVALUATE, ["--workdir=x"], "--beam_size=0", "decoding.beam_size=0: must be at least 1."),
+        (RUN_INFERENCE, ["--workdir=x", "--input_files=y"], "--format=xml", "'xml'"),
+        (CACHE_FEATURES, [*SMALL, "--data_dir=x", "--output_dir=y"], "--batch_size=0", "batch_size=0: must be at"),
+    ],
+)
+def test_a_wrong_flag_is_named_before_tensorflow_is_imported(tmp_path, module, right, wrong, told):
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported.')\n")
+    assert start(module, *right, PYTHONPATH=str(tmp_path)).stderr == "TensorFlow was imported.\n"
+    refused = start(module, *right, wrong, PYTHONPATH=str(tmp_path))
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert wrong.partition("=")[0].lstrip("-").split(".")[-1] in refused.stderr
+    assert "TensorFlow was imported" not in refused.stderr
+
+
+def test_training_tells_its_progress_and_keeps_the_best_checkpoint(trained, data):
+    # 8 photographs with 5 or 4 captions: 36 captions an epoch, 4 a step.
+    lines = trained.printed.splitlines()
+    assert lines[0].startswith("Starting at step 0 of 18 (2 epochs of 9.0 steps), 1 replica(s), 8 words, workdir ")
+    assert [line.split(" | ")[:2] for line in lines[1:-1]] == [
+        ["train", "step 5"],
+        ["val  ", "step 9"],
+        ["train", "step 10"],
+        ["train", "step 15"],
+        ["train", "step 18"],
+        ["val  ", "step 18"],
+    ]
+    best = min(figures(trained.workdir, "val"), key=lambda row: row["perplexity"])
+    assert lines[-1] == f"Best checkpoint: {trained.workdir}/best/ckpt-{best['step']}"
+    assert best["perplexity"] < 8  # A model that knows nothing is lost among 8 words.
+    config = ExperimentConfig.from_json((trained.workdir / "config.json").read_text())
+    assert config.encoder.image_size == 32
+    assert config.input.data_dir == data.data_dir
+
+
+def test_training_goes_on_where_it_was(trained, data, tmp_path, here):
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained.workdir, workdir)
+    flags = [*SMALL, f"--workdir={workdir}", f"--config.input.data_dir={data.data_dir}"]
+    again = here(TRAIN, *flags)
+    assert again.status == 0, again.err
+    assert again.out.startswith("Resuming at step 18 of 18 ")
+    longer = here(TRAIN, *flags, "--config.training.num_epochs=3")
+    assert longer.status == 0, longer.err
+    assert longer.out.startswith("Resuming at step 18 of 27 ")
+    assert [row["step"] for row in figures(workdir, "val")] == [9, 18, 27]
+    assert [row["step"] for row in figures(workdir, "train")] == [5, 10, 15, 18, 20, 25, 27]
+
+
+def test_evaluation_scores_every_photograph_of_the_split(scored, data):
+    ids = list(data.caption_ids["test"])
+    assert [entry["image_id"] for entry in scored.captions] == ids
+    assert [entry["file_name"] for entry in scored.candidates] == [f"{image_id}.jpg" for image_id in ids]
+    for entry, all_candidates in zip(scored.captions, scored.candidates, strict=True):
+        assert entry["caption"] == all_candidates["captions"][0]["words"]
+        assert 1 <= len(all_candidates["captions"]) <= 3
+    assert scored.scores["num_images"] == len(ids)
+    assert scored.scores["beam_size"] == 3
+    assert 1 < scored.scores["perplexity"] < 16
+    assert f"perplexity {scored.scores['perplexity']:.3f} per word" in scored.printed
+    for name, value in scored.scores["scores"].items():
+        assert 0 <= value <= 10
+        assert f"{name:24}{value:10.4f}" in scored.printed
+
+
+def test_evaluation_takes_another_split_folder_and_beam(trained, tmp_path, here):
+    flags = [f"--workdir={trained.workdir}", "--split=val", f"--output_dir={tmp_path}/a/b", "--beam_size=1"]
+    ended = here(EVALUATE, *flags, "--max_caption_length=3", "--batch_size=1")
+    assert ended.status == 0, ended.err
+    result = read_scores(tmp_path / "a" / "b")
+    assert (result["scores"]["split"], result["scores"]["beam_size"]) == ("val", 1)
+    assert len(result["captions"]) == 2
+    for entry in result["candidates"]:
+        assert len(entry["captions"]) == 1
+        assert len(entry["captions"][0]["words"].split()) <= 2  # Besides <S>, or one word and </S>.
+
+
+def captions_by_name(json_lines):
+    return {
+        Path(entry["file"]).name: [(c["caption"], c["log_prob"]) for c in entry["captions"]]
+        for entry in map(json.loads, json_lines.splitlines())
+    }
+
+
+def assert_same_captions(one, other):
+    assert list(one) == list(other)
+    for name in one:
+        assert [caption for caption, _ in one[name]] == [caption for caption, _ in other[name]]
+        assert [p for _, p in one[name]] == pytest.approx([p for _, p in other[name]], abs=1e-3)
+
+
+def test_files_get_the_captions_that_their_shards_get(trained, scored, photographs):
+    printed = succeed(RUN_INFERENCE, f"--workdir={trained.workdir}", f"--input_files={photographs}", "--format=json")
+    of_shards = {
+        entry["file_name"]: [(c["caption"], c["log_prob"]) for c in entry["captions"]] for entry in scored.candidates
+    }
+    of_files = captions_by_name(printed)
+    assert_same_captions(of_files, {name: of_shards[name] for name in of_files})
+    assert len(of_files) == len(of_shards)
+
+
+def test_captions_are_printed_with_their_probability_and_bad_files_named(trained, photographs, tmp_path, here):
+    good = next(photographs.iterdir())
+    (tmp_path / "bad.jpg").write_bytes(good.read_bytes()[:-50])
+    ended = here(
+        RUN_INFERENCE,
+        f"--workdir={trained.workdir}",
+        f"--input_files={tmp_path}/bad.jpg,{good}",
+        "--beam_size=2",
+        "--batch_size=1",
+    )
+    assert ended.status == 1
+    first, *captions = ended.out.splitlines()
+    assert first == f"Captions for {good}:"
+    assert [caption[:5] for caption in captions] == ["  0) ", "  1) "]
+    chances = [float(caption.rpartition("(p=")[2].rstrip(")")) for caption in captions]
+    assert 1 > chances[0] >= chances[1] > 0
+    assert f"skipped {tmp_path}/bad.jpg: truncated: " in ended.err
+    assert ended.err.splitlines()[-1] == "1 of 2 photographs could not be captioned."
+
+
+def test_a_run_on_features_equals_the_run_on_their_photographs(trained, scored, features, photographs, tmp_path, here):
+    workdir = tmp_path / "on_features"
+    ended = here(
+        TRAIN, f"--config={trained.workdir}/config.json", f"--config.input.data_dir={features}", f"--workdir={workdir}"
+    )
+    assert ended.status == 0, ended.err
+    for kind in ("train", "val"):
+        for expected, row in zip(figures(trained.workdir, kind), figures(workdir, kind), strict=True):
+            assert row["loss"] == pytest.approx(expected["loss"], rel=1e-2)
+
+    ended = here(EVALUATE, f"--workdir={workdir}")
+    assert ended.status == 0, ended.err
+    result = read_scores(workdir / "evaluation" / "test")
+    assert result["scores"]["perplexity"] == pytest.approx(scored.scores["perplexity"], rel=1e-2)
+
+    ended = here(RUN_INFERENCE, f"--workdir={workdir}", f"--input_files={photographs}", "--format=json")
+    assert ended.status == 0, ended.err
+    of_features = {
+        entry["file_name"]: [(c["caption"], c["log_prob"]) for c in entry["captions"]] for entry in result["candidates"]
+    }
+    of_files = captions_by_name(ended.out)
+    assert_same_captions(of_files, {name: of_features[name] for name in of_files})
+
+
+@pytest.fixture
+def broken(data, tmp_path):
+    """A copy of the shards, to be damaged."""
+    folder = tmp_path / "broken"
+    shutil.copytree(data.data_dir, folder)
+    return folder
+
+
+def train_flags(data_dir, workdir):
+    return [*SMALL, f"--config.input.data_dir={data_dir}", f"--workdir={workdir}"]
+
+
+def test_a_missing_shard_is_named(broken, trained, tmp_path, refused):
+    (broken / "train-00001-of-00003").unlink()
+    missing = f"error: Found 2 of 3 shards for {broken}/train-?????-of-00003; missing 00001. Run `python -m data_prep"
+    assert refused(TRAIN, *train_flags(broken, tmp_path / "run")).startswith(missing)
+    flags = [f"--data_dir={broken}", f"--output_dir={tmp_path}/features"]
+    assert refused(CACHE_FEATURES, *SMALL, *flags).startswith(missing)
+    flags = [f"--workdir={trained.workdir}", f"--data_dir={broken}", f"--output_dir={tmp_path}"]
+    assert refused(EVALUATE, "--split=train", *flags).startswith(missing)
+
+
+def test_a_shard_cut_short_is_named(broken, tmp_path, refused):
+    shard = broken / "train-00002-of-00003"
+    size = shard.stat().st_size
+    os.truncate(shard, size - 10)
+    told = f"error: {shard} has {size - 10} bytes, its manifest says {size}: the shard is damaged. Run `python -m "
+    assert refused(TRAIN, *train_flags(broken, tmp_path / "run")).startswith(told)
+
+
+def test_a_shard_with_flipped_bits_is_an_error_of_the_data(broken, trained, tmp_path, refused):
+    for shard in (*broken.glob("train-*"), *broken.glob("test-*")):
+        damaged = bytearray(shard.read_bytes())
+        damaged[len(damaged) // 2] ^= 0xFF
+        shard.write_bytes(damaged)
+    told = f"error: A shard in {broken} is damaged: a record does not match its checksum. `python -m data_prep.verify"
+    assert refused(TRAIN, *train_flags(broken, tmp_path / "run")).startswith(told)
+    flags = [f"--data_dir={broken}", f"--output_dir={tmp_path}/scores"]
+    assert refused(EVALUATE, f"--workdir={trained.workdir}", *flags).startswith(told)
+
+
+def test_the_validation_split_is_checked_before_training(broken, tmp_path, refused):
+    flags = train_flags(broken, tmp_path / "run")
+    assert refused(TRAIN, *flags, "--config.input.val_split=valid").startswith("error: Split 'valid' is not in the man")
+    (broken / "val-00000-of-00003").unlink()
+    assert "/val-?????-of-00003; missing 00000" in refused(TRAIN, *flags)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unfinished_shards_are_refused_with_the_command_that_finishes_them(broken, tmp_path, refused):
+    (broken / "manifest.json").unlink()
+    line = refused(TRAIN, *train_flags(broken, tmp_path / "run"))
+    assert line.startswith(f"error: No manifest.json in '{broken}'")
+    assert "python -m data_prep.build_shards" in line
+    assert refused(TRAIN, *SMALL, f"--workdir={tmp_path}/run").startswith("error: input.data_dir is empty. Name the")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_vocabulary_of_another_run_is_refused(broken, trained, tmp_path, refused):
+    words = Vocabulary([*zip(VOCABULARY.words[:-1], VOCABULARY.counts[:-1], strict=True), ("jumps", 1)])
+    (broken / "word_counts.txt").write_text(words.to_text())
+    flags = [f"--workdir={trained.workdir}", f"--data_dir={broken}", f"--output_dir={tmp_path}/scores"]
+    line = refused(EVALUATE, *flags)
+    assert line.startswith(f"error: {broken}/word_counts.txt is not the vocabulary these shards were written with")
+    path = broken / "manifest.json"
+    path.write_text(path.read_text().replace(VOCABULARY.fingerprint(), words.fingerprint()))
+    line = refused(EVALUATE, *flags)
+    assert line.startswith(f"error: The shards' vocabulary (9 words) is not the one of {trained.workdir} (8 words). ")
+    assert f"--vocabulary_file={trained.workdir}/word_counts.txt" in line
+
+
+def test_features_of_another_encoder_are_refused(features, trained, tmp_path, refused):
+    line = refused(TRAIN, *train_flags(features, tmp_path / "run"), "--config.encoder.pooling=max")
+    assert line.startswith(
+        "error: The feature shards do not fit the configuration's encoder: pooling is 'avg', not 'max'. Make them again"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(data, trained, tmp_path, refused):
+    (tmp_path / "file").write_text("no folder")
+    below = f"{tmp_path}/file/run"
+    assert below in refused(TRAIN, *train_flags(data.data_dir, below))
+    assert below in refused(CACHE_FEATURES, *SMALL, f"--data_dir={data.data_dir}", f"--output_dir={below}")
+    assert below in refused(EVALUATE, f"--workdir={trained.workdir}", f"--output_dir={below}")
+
+
+def test_a_folder_that_holds_no_run_is_named(photographs, trained, tmp_path, refused):
+    message = f"error: No {tmp_path}/config.json: '{tmp_path}' is no run of im2txt.train."
+    assert refused(EVALUATE, f"--workdir={tmp_path}") == message
+    assert refused(RUN_INFERENCE, f"--workdir={tmp_path}", f"--input_files={photographs}") == message
+    untrained = tmp_path / "untrained"
+    shutil.copytree(trained.workdir, untrained, ignore=shutil.ignore_patterns("best", "checkpoints"))
+    assert refused(EVALUATE, f"--workdir={untrained}").startswith(f"error: No checkpoint in {untrained}/best or ")
+
+
+def test_what_was_asked_for_and_is_not_there_is_named(trained, refused):
+    workdir = f"--workdir={trained.workdir}"
+    line = refused(EVALUATE, workdir, "--split=tests")
+    assert line == "error: Split 'tests' is not in the manifest, which holds ['test', 'train', 'val']."
+    assert refused(RUN_INFERENCE, workdir, "--input_files=/no/such.jpg") == (
+        "error: No photograph matches '/no/such.jpg'."
+    )
+
+
+def test_a_workdir_of_another_configuration_is_refused_with_the_difference(trained, data, refused):
+    line = refused(TRAIN, *train_flags(data.data_dir, trained.workdir), "--config.decoder.num_lstm_units=17")
+    assert line.startswith(f"error: {trained.workdir} holds a run of another configuration (decoder.num_lstm_units: 16")
