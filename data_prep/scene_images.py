@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import random
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -18,8 +17,11 @@ TONES = {
     "orange": (245, 135, 15),
     "yellow": (245, 225, 45),
     "green": (40, 160, 60),
-    "blue": (40, 80, 215),
-    "purple": (145, 45, 175),
+    "cyan": (60, 210, 225),
+    "blue": (35, 70, 215),
+    "purple": (140, 40, 175),
+    "pink": (250, 150, 195),
+    "brown": (115, 65, 30),
     "white": (245, 245, 245),
     "black": (20, 20, 20),
 }
@@ -85,17 +87,9 @@ def _coverage(shape: Shape, tilt: float) -> np.ndarray:
     return np.asarray(mask.reduce(_OVERSAMPLING), np.float32) / 255
 
 
-def _round_outline(point: Callable[[float], tuple[float, float]], corners: int) -> list[tuple[float, float]]:
-    return [point(2 * math.pi * i / corners) for i in range(corners)]
-
-
-def _circle_point(angle: float) -> tuple[float, float]:
-    return 0.9 * math.cos(angle), 0.9 * math.sin(angle)
-
-
-def _heart_point(angle: float) -> tuple[float, float]:
-    depth = 13 * math.cos(angle) - 5 * math.cos(2 * angle) - 2 * math.cos(3 * angle) - math.cos(4 * angle)
-    return math.sin(angle) ** 3 * 0.98, -(depth + 2.5) / 16.5
+def _circle_corners(corners: int = 48) -> list[tuple[float, float]]:
+    angles = [2 * math.pi * i / corners for i in range(corners)]
+    return [(0.9 * math.cos(a), 0.9 * math.sin(a)) for a in angles]
 
 
 def _star_corners() -> list[tuple[float, float]]:
@@ -117,13 +111,11 @@ def _moon_corners(corners: int = 24) -> list[tuple[float, float]]:
 
 # Corners around (0, 0) within the unit circle, x to the right and y down.
 OUTLINES = {
-    "circle": _round_outline(_circle_point, 48),
+    "circle": _circle_corners(),
     "square": [(-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)],
     "triangle": [(0.0, -1.0), (0.87, 0.5), (-0.87, 0.5)],
     "star": _star_corners(),
     "cross": [(-0.28, -0.95), (0.28, -0.95), (0.28, -0.28), (0.95, -0.28), (0.95, 0.28), (0.28, 0.28),
               (0.28, 0.95), (-0.28, 0.95), (-0.28, 0.28), (-0.95, 0.28), (-0.95, -0.28), (-0.28, -0.28)],
-    "heart": _round_outline(_heart_point, 48),
-    "diamond": [(0.0, -1.0), (0.6, 0.0), (0.0, 1.0), (-0.6, 0.0)],
     "moon": _moon_corners(),
 }  # fmt: skip

@@ -10,8 +10,8 @@ import dataclasses
 import hashlib
 import random
 
-SHAPES = ("circle", "square", "triangle", "star", "cross", "heart", "diamond", "moon")
-COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+SHAPES = ("circle", "square", "triangle", "star", "cross", "moon")
+COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown", "white", "black")
 SIZES = ("small", "large")
 POSITIONS = ("left", "right", "top", "bottom", "centre")
 BACKGROUNDS = ("plain", "striped", "checked", "shaded")
@@ -22,7 +22,7 @@ _TEST_SHARE = 0.1
 _VAL_SHARE = 0.1
 
 # Pixels. The gap between the sizes keeps the words true, the largest two shapes still do not touch.
-_RADII = {"small": (7.0, 9.0), "large": (12.0, 14.0)}
+_RADII = {"small": (8.0, 9.5), "large": (12.0, 14.0)}
 _CENTRES = {
     "left": (16.0, 32.0),
     "right": (48.0, 32.0),

@@ -42,9 +42,9 @@ def test_best_constant_is_the_commonest_single_shape() -> None:
         1: [("circle", "red")],
         2: [("circle", "blue"), ("star", "green")],
         3: [("circle", "blue"), ("star", "red")],
-        4: [("heart", "red")],
+        4: [("square", "red")],
     }
-    # Circles in 3 of 4, red in 3 of 4, blue circles in 2 of 4, one lone red circle (or heart).
+    # Circles in 3 of 4, red in 3 of 4, blue circles in 2 of 4, one lone red circle (or square).
     assert check_scenes.best_constant_shares(looks) == {"shape": 0.75, "colour": 0.75, "both": 0.5, "complete": 0.25}
 
 
