@@ -6,10 +6,8 @@ import dataclasses
 import math
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +19,7 @@ from im2txt.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.manifest import Manifest
 from im2txt.metric_writer import MetricWriter
 from im2txt.perplexity import build_perplexity
+from im2txt.stop_signals import stop_signals
 from im2txt.trainer import Trainer
 from im2txt.vocabulary import Vocabulary
 
@@ -106,7 +105,7 @@ def train(config: ExperimentConfig, workdir: str) -> str:
         )
 
     stream = iter(strategy.distribute_datasets_from_function(batches))
-    with MetricWriter(workdir, step) as writer, _stop_signals() as stop_requested:
+    with MetricWriter(workdir, step) as writer, stop_signals() as stop_requested:
         loop = _Loop(config, schedule, trainer, saved, writer, validation)
         with input_pipeline.damage_named(data_dir):
             loop.run(stream, stop_requested)
@@ -285,28 +284,6 @@ def _keep_encoder(config: ExperimentConfig, workdir: str, encoder: ImageEncoder 
                 f"No {source}{suffix}: the feature shards lack their encoder. Run `python -m data_prep.cache_features`."
             )
         shutil.copyfile(source + suffix, target + suffix)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turns the first SIGINT or SIGTERM into a request to stop; a second one ends the process as usual."""
-    received: list[int] = []
-
-    def request_stop(number: int, frame: object) -> None:
-        del frame
-        received.append(number)
-        for handled in previous:
-            signal.signal(handled, previous[handled])
-        print("Stopping after the current steps; once more to stop at once.", flush=True)
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, request_stop)
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _exp(loss: float) -> float:
