@@ -82,8 +82,10 @@ def caption_photographs(
             for path in batch:
                 try:
                     images.append(prepare_image(_read(path), image_size, crop_fraction))
-                except (UnusablePhotographError, tf.errors.InvalidArgumentError) as error:
-                    errors[path] = str(error).splitlines()[0]
+                except UnusablePhotographError as error:
+                    errors[path] = str(error)
+                except tf.errors.InvalidArgumentError:  # Its markers are in place, its pixels are not.
+                    errors[path] = "damaged: the decoder refuses its data"
             captions = iter(generator({"images": tf.stack(images)}) if images else ())
             for path in batch:
                 if path in errors:

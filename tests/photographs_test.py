@@ -206,12 +206,10 @@ def _png():
 
 def test_a_jpeg_whose_pixels_do_not_decode_is_reported(captioned, tmp_path):
     data = bytearray(jpeg(1))
-    tables = data.index(b"\xff\xc4")
-    data[tables + 5 : tables + 40] = b"\xff" * 35  # The markers stay in place; what they hold makes no sense.
+    data[data.index(b"\xff\xc4") + 5] = 200  # No code of one bit can name 200 symbols.
     (tmp_path / "odd.jpg").write_bytes(data)
     good = save(tmp_path / "good.png", slope())
     odd, fine = caption_photographs("/run", [str(tmp_path / "odd.jpg"), good], 2, {})
-    assert odd.error
-    assert "\n" not in odd.error
+    assert odd.error == "damaged: the decoder refuses its data"
     assert not odd.candidates
     assert fine.candidates
