@@ -30,7 +30,7 @@ def get_config() -> ExperimentConfig:
             log_frequency_bias=True,
         ),
         optimization=OptimizationConfig(
-            optimizer="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
+            optimizer="adam", learning_rate=7e-4, schedule="cosine", warmup_steps=200, clip_norm=1.0
         ),
-        training=TrainingConfig(num_epochs=12, eval_every_epochs=2, log_every_steps=100),
+        training=TrainingConfig(num_epochs=8, eval_every_epochs=2, log_every_steps=100),
     )
