@@ -21,6 +21,8 @@ class ReportFlags:
     """Folder of the run."""
     split: str = "test"
     """Split whose scores and captions are shown."""
+    data_dir: str = ""
+    """Folder of shards that was scored, of photographs or features; empty takes the run's own."""
     output_html: str = ""
     """The page; its folder must be there. Empty takes WORKDIR/report.html."""
     num_pictures: int = 24
@@ -38,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     flags = command_line.parse(ReportFlags, __doc__ or "", argv)
     from im2txt import report_content, report_page  # Deferred: flags are checked before TensorFlow loads.
 
-    content = report_content.gather(flags.workdir, flags.split, flags.num_pictures, flags.seed)
+    content = report_content.gather(flags.workdir, flags.split, flags.data_dir, flags.num_pictures, flags.seed)
     output = flags.output_html or os.path.join(flags.workdir, "report.html")
     storage.write_text(output, report_page.page(content))
     print(f"{output}: {len(content.pictures)} photographs of {flags.split}.")

@@ -75,12 +75,13 @@ class ReportContent:
     picture_note: str
 
 
-def gather(workdir: str, split: str, num_pictures: int, seed: int) -> ReportContent:
+def gather(workdir: str, split: str, data_dir: str, num_pictures: int, seed: int) -> ReportContent:
     """Reads what there is.
 
     Args:
         workdir: the run's folder.
         split: the split whose results in `WORKDIR/evaluation` are shown.
+        data_dir: folder of shards that the results are of; empty takes the one the run was trained on.
         num_pictures: the most pictures in the gallery.
         seed: chooses them.
 
@@ -94,12 +95,9 @@ def gather(workdir: str, split: str, num_pictures: int, seed: int) -> ReportCont
     results_dir = os.path.join(workdir, "evaluation", split)
     candidates = _read_json(os.path.join(results_dir, "candidates.json")) or []
     chosen = random.Random(seed).sample(candidates, min(num_pictures, len(candidates)))
-    data_dir = config["input"]["data_dir"]
-    data, note = None, ""
-    try:
-        data = manifest.read_manifest(data_dir)
-    except FileNotFoundError as error:
-        note = f"The shards are not where the run read them, so pictures and references are missing. {error}"
+    is_given = bool(data_dir)
+    data_dir = data_dir or config["input"]["data_dir"]
+    data, note = _read_data(workdir, data_dir, is_given)
     pictures, missing = _read_pictures(data_dir, data, split, chosen)
     losses = _read_losses(os.path.join(workdir, metric_writer.FILE_NAME))
     return ReportContent(
@@ -115,6 +113,19 @@ def gather(workdir: str, split: str, num_pictures: int, seed: int) -> ReportCont
         num_captioned=len(candidates),
         picture_note=note or missing,
     )
+
+
+def _read_data(workdir: str, data_dir: str, is_given: bool) -> tuple[Manifest | None, str]:
+    """Returns the shards' manifest, or None and why the shards cannot be shown."""
+    try:
+        data = manifest.read_manifest(data_dir)
+    except FileNotFoundError as error:
+        return None, f"Pictures and references are missing, because the shards are not there. {error}"
+    trained_on = os.path.join(workdir, runs.DATA_NAME)
+    if not is_given and os.path.exists(trained_on) and storage.read_text(trained_on) != data.to_json():
+        # Ids may name other photographs by now.
+        return None, f"Pictures and references are missing, because {data_dir} was built anew since the run."
+    return data, ""
 
 
 def _read_json(path: str) -> Any:
@@ -158,6 +169,8 @@ def _read_pictures(
             encoded = _find_images(data_dir, data, split, {entry["image_id"] for entry in chosen})
         except FileNotFoundError as error:
             note = f"The shards hold features, and those with the pictures are gone. {error}"
+        if not note and len(encoded) < len(chosen):
+            note = f"{len(chosen) - len(encoded)} of the pictures are not in {data_dir}."
     pictures = []
     for entry in chosen:
         image = encoded.get(entry["image_id"])

@@ -12,6 +12,8 @@ from im2txt.loss_curve import loss_curve
 from im2txt.report_content import Picture, ReportContent
 from im2txt.report_style import STYLE
 
+# Of 0 to 1, or more for CIDEr-D: higher is better. Whatever else scores.json holds describes the captions.
+_METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 _SCENE_MEASURES = {
     "shape": "every shape named is there",
     "colour": "every colour named is there",
@@ -27,8 +29,8 @@ def page(content: ReportContent) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
         f"<body><header><h1>{title}</h1><p>{html.escape(_headline(content))}</p></header><main>"
-        f"{_scores(content)}{_scene_scores(content)}{_curve(content)}{_gallery(content)}{_data(content)}{_config(content)}"
-        "</main></body></html>\n"
+        f"<div>{_scores(content)}{_data(content)}</div><div>{_scene_scores(content)}{_curve(content)}</div>"
+        f"{_gallery(content)}{_config(content)}</main></body></html>\n"
     )
 
 
@@ -59,9 +61,10 @@ def _scores(content: ReportContent) -> str:
         return _section("Scores", _missing(f"No scores on {content.split} yet.", _evaluate_command(content)))
     result = content.scores
     scores, floor, human = result["scores"], result["floor"]["scores"], result["human"]["scores"]
-    rows = "".join(
-        _bar(name, value, f"{value:.3f}", floor.get(name), human.get(name), "{:.3f}".format)
+    bars = "".join(
+        _bar(name, value, floor.get(name), human.get(name), "{:.3f}")
         for name, value in scores.items()
+        if name in _METRICS
     )
     tiles = [("perplexity per word", f"{result['perplexity']:.2f}")]
     if floor.get("CIDEr-D"):
@@ -71,39 +74,51 @@ def _scores(content: ReportContent) -> str:
         f'<p class="soft">{result["num_images"]:,} photographs of {html.escape(result["split"])}, step '
         f"{result['step']:,}, beam of {result['beam_size']}</p>"
         + "".join(f'<div class="tile"><b>{value}</b><span>{html.escape(label)}</span></div>' for label, value in tiles)
-        + f'<div class="bars">{rows}</div>{_key("one person against the others")}'
-        f'<p class="soft">The best constant caption is “{html.escape(result["floor"]["caption"])}”.</p>',
+        + f'<div class="bars">{bars}</div>{_key("one person against the others")}'
+        f'<p class="soft">The best constant caption is “{html.escape(result["floor"]["caption"])}”.</p>'
+        + _facts(scores, floor, human),
     )
+
+
+def _facts(scores: Mapping[str, float], floor: Mapping[str, float], human: Mapping[str, float]) -> str:
+    """A table of what scores.json says of the captions besides metrics."""
+    rows = ""
+    for name, value in scores.items():
+        if name not in _METRICS:
+            cells = "".join(
+                "<td></td>" if v is None else f"<td>{v:.4g}</td>" for v in (value, floor.get(name), human.get(name))
+            )
+            rows += f"<tr><td>{html.escape(name.replace('_', ' '))}</td>{cells}</tr>"
+    header = "<tr><th></th><th>this run</th><th>constant</th><th>people</th></tr>"
+    return f'<div class="scroll"><table>{header}{rows}</table></div>' if rows else ""
 
 
 def _scene_scores(content: ReportContent) -> str:
     if content.scene_scores is None:
         return ""
     right, constant = content.scene_scores["right"], content.scene_scores["best_constant"]
-    rows = "".join(
-        _bar(
-            f"{name}: {_SCENE_MEASURES.get(name, '')}", share, f"{share:.1%}", constant.get(name), None, "{:.1%}".format
-        )
-        for name, share in right.items()
+    bars = "".join(
+        _bar(f"{name}: {_SCENE_MEASURES[name]}", share, constant[name], None, "{:.1%}") for name, share in right.items()
     )
     return _section(
         "Captions that are right",
         f'<p class="soft">Checked against what was drawn, {content.scene_scores["num_images"]:,} scenes</p>'
-        f'<div class="bars">{rows}</div>{_key("")}',
+        f'<div class="bars">{bars}</div>{_key("")}',
     )
 
 
-def _bar(name: str, value: float, shown: str, floor: float | None, human: float | None, form: Any) -> str:
+def _bar(name: str, value: float, floor: float | None, human: float | None, form: str) -> str:
     """A value as a bar, with marks at the constant caption's and the people's."""
-    longest = max(1.0, value, human or 0.0)
+    longest = max(1.0, value, floor or 0.0, human or 0.0)
     marks = "".join(
-        f'<i class="{kind}" style="left:{mark / longest:.2%}" title="{form(mark)}"></i>'
+        f'<i class="{kind}" style="left:{mark / longest:.2%}" title="{form.format(mark)}"></i>'
         for kind, mark in (("floor", floor), ("human", human))
         if mark is not None
     )
-    others = " · ".join(form(other) for other in (floor, human) if other is not None)
+    others = " · ".join(form.format(other) for other in (floor, human) if other is not None)
     return (
-        f'<div class="bar"><span>{html.escape(name)}</span><span><b>{shown}</b> <small>{others}</small></span>'
+        f'<div class="bar"><span>{html.escape(name)}</span>'
+        f"<span><b>{form.format(value)}</b> <small>{others}</small></span>"
         f'<div class="track"><div style="width:{max(value, 0) / longest:.2%}"></div>{marks}</div></div>'
     )
 
@@ -130,12 +145,14 @@ def _curve(content: ReportContent) -> str:
 
 
 def _gallery(content: ReportContent) -> str:
-    if not content.pictures:
+    if not content.num_captioned:
         return _section("Captions", _missing(f"No captions of {content.split} yet.", _evaluate_command(content)), True)
     note = f'<p class="missing">{html.escape(content.picture_note)}</p>' if content.picture_note else ""
     return _section(
         "Captions",
-        f'<p class="soft">{len(content.pictures)} of {content.num_captioned:,} photographs, drawn at random</p>{note}'
+        f'<p class="soft">{len(content.pictures)} of {content.num_captioned:,} photographs, drawn at random. '
+        "Beside each caption stands the sum of its words' log probabilities in nats; the search's best comes first.</p>"
+        f"{note}"
         f'<div class="cards">{"".join(map(_card, content.pictures))}</div>',
         True,
     )

@@ -17,6 +17,7 @@ h3 { font-size: 12px; font-weight: 600; color: var(--soft); margin: 12px 0 2px; 
 p { margin: 0 0 10px; }
 small, .soft, .name { color: var(--soft); font-size: 13px; }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 16px; }
+main > div { display: grid; align-content: start; gap: 16px; min-width: 0; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 18px; min-width: 0; }
 .wide { grid-column: 1 / -1; background: none; border: 0; padding: 12px 0 0; }
 .missing { background: var(--note); color: var(--note-ink); border-radius: 8px; padding: 8px 12px; }

@@ -81,11 +81,11 @@ def workdir(tmp_path: pathlib.Path) -> pathlib.Path:
     ]
     rows += [{"kind": "val", "step": 1000 * i, "epoch": i, "loss": loss} for i, loss in enumerate((4, 2, 2.5, 3), 1)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sorted(rows, key=lambda r: r["step"])))
-    names = {"CIDEr-D": 1.8, "BLEU-4": 0.4}
+    names = {"CIDEr-D": 1.8, "BLEU-4": 0.4, "mean_length": 7.25}
     scores = {
         "split": "test", "step": 4000, "checkpoint": "best/1", "perplexity": 7.389, "beam_size": 3, "num_images": 3,
         "scores": names,
-        "floor": {"caption": NASTY, "scores": {"CIDEr-D": 0.3, "BLEU-4": 0.1}},
+        "floor": {"caption": NASTY, "scores": {"CIDEr-D": 0.3, "BLEU-4": 0.1, "mean_length": 12.0}},
         "human": {"scores": {"CIDEr-D": 2.5, "BLEU-4": 0.5}},
     }  # fmt: skip
     (results / "scores.json").write_text(json.dumps(scores))
@@ -125,6 +125,7 @@ def test_scores_stand_next_to_floor_and_people(workdir: pathlib.Path) -> None:
     assert "7.39 perplexity per word" in text
     assert "CIDEr-D 1.800 0.300 · 2.500" in text
     assert "BLEU-4 0.400 0.100 · 0.500" in text
+    assert "mean length 7.25 12" in text
     assert "3 photographs of test, step 4,000, beam of 3" in text
 
 
@@ -237,9 +238,32 @@ def test_a_run_without_validation_says_so(workdir: pathlib.Path) -> None:
 def test_lost_shards_leave_the_captions(workdir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "shards" / "manifest.json").unlink()
     page = write(workdir)
-    assert "pictures and references are missing" in page.text
+    assert "Pictures and references are missing, because the shards are not there." in page.text
     assert NASTY in page.text
     assert "img" not in page.tags
+
+
+def test_shards_that_moved_are_named_by_a_flag(workdir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    before = write(workdir).cards
+    (tmp_path / "shards").rename(tmp_path / "moved")
+    assert write(workdir, f"--data_dir={tmp_path / 'moved'}").cards == before
+
+
+def test_shards_built_anew_are_not_taken_for_the_runs(workdir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    manifest = tmp_path / "shards" / "manifest.json"
+    (workdir / "data_manifest.json").write_text(manifest.read_text())
+    assert "img" in write(workdir).tags
+    fake_shards.write_folder(tmp_path / "shards", fake_shards.SPLITS, num_shards=3)
+    page = write(workdir)
+    assert "was built anew since the run" in page.text
+    assert "img" not in page.tags
+
+
+def test_photographs_that_are_not_in_the_shards_are_counted(workdir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    fake_shards.write_folder(tmp_path / "shards", {"test": fake_shards.photos([31, 40])})
+    page = write(workdir)
+    assert "2 of the pictures are not in" in page.text
+    assert page.tags.count("img") == 1
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path) -> None:
