@@ -13,14 +13,14 @@ DEMO := demo_output
 
 demo: .venv/.ready
 	rm -rf $(DEMO)
-	$(PYTHON) -m data_prep.draw_scenes --output_dir=$(DEMO)/scenes
-	$(PYTHON) -m data_prep.build_shards table --table_file=$(DEMO)/scenes/captions.jsonl \
-		--images_dir=$(DEMO)/scenes --output_dir=$(DEMO)/shards
+	$(PYTHON) -m data_prep.draw_scenes --output_dir=$(DEMO)/scenes --num_scenes=8000
+	$(PYTHON) -m data_prep.build_shards table --table_file=$(DEMO)/scenes/captions.jsonl --output_dir=$(DEMO)/shards \
+		--path_column=path --caption_columns=captions --split_column=split
 	$(PYTHON) -m im2txt.train --config=scenes --workdir=$(DEMO)/run --config.input.data_dir=$(DEMO)/shards
 	$(PYTHON) -m im2txt.evaluate --workdir=$(DEMO)/run --split=test
 	$(PYTHON) -m data_prep.check_scenes --scenes=$(DEMO)/scenes/captions.jsonl --data_dir=$(DEMO)/shards \
 		--captions=$(DEMO)/run/evaluation/test/captions.json
-	$(PYTHON) -m im2txt.build_report --workdir=$(DEMO)/run
+	$(PYTHON) -m im2txt.report --workdir=$(DEMO)/run
 
 test: .venv/.ready
 	.venv/bin/ruff check .
