@@ -160,7 +160,7 @@ def test_overrides_together_must_fit_each_other():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--workdir=x"], "error: --config is required: one of flickr8k"),
+        (["--workdir=x"], "error: --config is required: one of "),
         (["--workdir=x", "--config"], "error: --config: '' is no experiment."),
         (["--config=flickr8"], "error: --config: 'flickr8' is no experiment. Did you mean flickr8k? There are "),
         (["--config=zzz"], "error: --config: 'zzz' is no experiment. There are "),
