@@ -210,9 +210,9 @@ def test_a_finished_set_is_kept_from_other_encoders(pictures, of_pictures):
     before = content(of_pictures)
     others = {
         "pooling": dataclasses.replace(CONFIG, pooling="max"),
-        "image_size": dataclasses.replace(CONFIG, image_size=15),
+        "image_size": dataclasses.replace(CONFIG, image_size=20),
         "crop_fraction": dataclasses.replace(CONFIG, crop_fraction=1.0),
-        "image_size, pooling, feature_shape": dataclasses.replace(CONFIG, pooling="flatten", image_size=17),
+        "image_size, pooling, feature_shape": dataclasses.replace(CONFIG, pooling="flatten", image_size=32),
     }
     for differing, config in others.items():
         with pytest.raises(ValueError, match=f"holds a finished set of other features, which differ in {differing}. N"):
