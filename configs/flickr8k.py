@@ -17,11 +17,10 @@ from im2txt.configuration import (
 def get_config() -> ExperimentConfig:
     """Returns the experiment."""
     return ExperimentConfig(
-        input=InputConfig(batch_size=128, shuffle_buffer_examples=30_000),
+        input=InputConfig(batch_size=64, shuffle_buffer_examples=30_000),
         encoder=EncoderConfig(backbone="MobileNetV2", crop_fraction=1.0),
         decoder=DecoderConfig(
-            image_dropout_rate=0.3,
-            input_dropout_rate=0.5,
+            input_dropout_rate=0.4,
             output_dropout_rate=0.5,
             log_frequency_bias=True,
         ),
@@ -32,8 +31,7 @@ def get_config() -> ExperimentConfig:
             warmup_steps=200,
             clip_norm=5.0,
             weight_decay=0.05,
-            label_smoothing=0.0,
         ),
-        training=TrainingConfig(num_epochs=20, log_every_steps=100, early_stopping_evaluations=4),
+        training=TrainingConfig(num_epochs=16, early_stopping_evaluations=4, compute_dtype="bfloat16"),
         decoding=DecodingConfig(beam_size=3),
     )
