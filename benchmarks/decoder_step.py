@@ -6,7 +6,7 @@ caption, and computes logits for the padding too. Ours takes them from its own b
 only, and, in a second row, multiplies in bfloat16. The limit is the floating point operations of the real words at the
 rate of one large product of that type.
 
-Run it as `python -m benchmarks.decoder_step`; it takes about four minutes on two cores.
+Run it as `python -m benchmarks.decoder_step`; it takes about three minutes on two cores.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEARNING_RATE = 0.1
 CLIP_NORM = 5.0
 DROPOUT_RATE = 0.3
 BATCHES_PER_CALL = {32: 16, 256: 8}
-ROUNDS = 5
+ROUNDS = 3
 
 Batch = dict[str, np.ndarray]
 
