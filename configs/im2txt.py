@@ -5,7 +5,7 @@ steps. Not yet run here.
 
     python -m im2txt.train --config=im2txt --workdir=/data/run --config.input.data_dir=/data/coco_shards
 
-Source: Vinyals et al., Show and Tell: Lessons learned, arXiv 1609.06647, and the settings of Google's code. They are the
+Source: Vinyals et al., Show and Tell: Lessons learned, arXiv 1609.06647, and the settings of Google's code: the
 defaults of every section, so that little stands here.
 """
 
