@@ -1,6 +1,9 @@
-"""Flickr8k with a frozen MobileNet V2 and cached features: fifteen minutes on two CPU cores.
+"""Flickr8k with a frozen MobileNet V2 and cached features, on two CPU cores.
 
-Not yet run.
+Cost: two minutes of CPU time to cache the features, about 24 to train, 1.6 GB of memory. Result: perplexity 13.45 on
+val; on test at beam 3 BLEU-4 18.6, CIDEr-D 44.6 (the README has all figures, and the commands).
+
+The features' own dropout is off: it lowers the scores. The length normalisation was chosen on val.
 """
 
 from im2txt.configuration import (
@@ -33,5 +36,5 @@ def get_config() -> ExperimentConfig:
             weight_decay=0.05,
         ),
         training=TrainingConfig(num_epochs=16, early_stopping_evaluations=4, compute_dtype="bfloat16"),
-        decoding=DecodingConfig(beam_size=3),
+        decoding=DecodingConfig(beam_size=3, length_normalization_factor=0.9),
     )
