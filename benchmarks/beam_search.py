@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from im2txt import beam_search
+from im2txt.decoding import beam_search
 
 NUM_LSTM_UNITS = 512
 VOCAB_SIZE = 12_000

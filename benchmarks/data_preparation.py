@@ -32,7 +32,7 @@ import time
 import numpy as np
 
 from benchmarks import timing
-from im2txt import command_line
+from im2txt.system import command_line
 
 CAPTIONS_PER_IMAGE = 5
 WORDS_PER_CAPTION = 10

@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from im2txt.captioner import Captioner
 from im2txt.configuration import DecoderConfig, OptimizationConfig
-from im2txt.decoders import ShowAndTellDecoder
-from im2txt.optimization import Optimizer
-from im2txt.trainer import Trainer
+from im2txt.model.captioner import Captioner
+from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
+from im2txt.training.optimization import Optimizer
+from im2txt.training.train_step import Trainer
 
 VOCAB_SIZE = 12_000
 UNITS = 512

@@ -1,1 +1,0 @@
-"""Photographs and captions to shards."""

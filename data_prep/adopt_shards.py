@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from im2txt import command_line, storage
-from im2txt.vocabulary import FILE_NAME
+from im2txt.system import command_line, storage
+from im2txt.text.vocabulary import FILE_NAME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,11 @@ class AdoptShardsFlags:
 def main(argv: list[str] | None = None) -> int:
     """Prints faults or what was adopted; returns the exit status."""
     flags = command_line.parse(AdoptShardsFlags, __doc__ or "", argv)
-    from data_prep import adoption, data_summary, folder_checks  # Deferred: flags are checked before they load.
+    from data_prep.checking import (
+        adoption,  # Deferred: flags are checked before they load.
+        data_summary,
+        folder_checks,
+    )
 
     vocabulary = flags.word_counts_file or storage.join(flags.data_dir, FILE_NAME)
     found = adoption.read_original(flags.data_dir, vocabulary, flags.num_workers)

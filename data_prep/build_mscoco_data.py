@@ -16,14 +16,14 @@ import dataclasses
 import os
 import time
 
-from data_prep import build_report, prepare
-from data_prep.build_plan import BuildOptions
-from data_prep.engines import LocalEngine
-from data_prep.shard_plan import ShardOptions
+from data_prep.building import build_report, prepare
+from data_prep.building.build_plan import BuildOptions
+from data_prep.building.shard_plan import ShardOptions
+from data_prep.building.vocabulary_builder import VocabularyOptions
 from data_prep.sources.coco import Coco
-from data_prep.vocabulary_builder import VocabularyOptions
-from im2txt import command_line, storage
-from im2txt.vocabulary import END_WORD, FILE_NAME, START_WORD, UNKNOWN_WORD
+from im2txt.engines.local_engine import LocalEngine
+from im2txt.system import command_line, storage
+from im2txt.text.vocabulary import END_WORD, FILE_NAME, START_WORD, UNKNOWN_WORD
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,10 +15,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data_prep import build_report
-from data_prep.build_plan import BuildOptions, plan_build
-from data_prep.engines import Engine, LocalEngine
-from data_prep.prepare import build
+from data_prep.building import build_report
+from data_prep.building.build_plan import BuildOptions, plan_build
+from data_prep.building.prepare import build
 from data_prep.sources.coco import Coco
 from data_prep.sources.flickr8k import Flickr8k
 from data_prep.sources.flickr30k import Flickr30k
@@ -26,8 +25,9 @@ from data_prep.sources.folder import Folder
 from data_prep.sources.karpathy import Karpathy
 from data_prep.sources.table import Table
 from data_prep.sources.tensorflow_dataset import TensorflowDataset
-from data_prep.spark_engine import SparkEngine
-from im2txt import command_line
+from im2txt.engines.local_engine import Engine, LocalEngine
+from im2txt.engines.spark_engine import SparkEngine
+from im2txt.system import command_line
 
 AnySource = (
     Annotated[Flickr8k, tyro.conf.subcommand("flickr8k")]

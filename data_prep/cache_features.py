@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from im2txt import command_line
 from im2txt.configuration import ExperimentConfig
+from im2txt.system import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CacheFeaturesFlags:
 def main() -> None:
     """Parses the flags and writes the shards."""
     flags = command_line.parse_with_config(CacheFeaturesFlags, __doc__)
-    from data_prep.feature_shards import cache_features  # Deferred: flags are checked before TensorFlow loads.
+    from data_prep.features.feature_shards import cache_features  # Deferred: flags are checked before TensorFlow loads.
 
     config = flags.config
     result = cache_features(flags.data_dir, flags.output_dir, config.encoder, flags.batch_size, config.training.seed)

@@ -21,9 +21,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from data_prep import scene_captions, scenes
-from im2txt import command_line, storage
-from im2txt.references import read_references
+from data_prep.scenes import random_scenes, scene_captions
+from im2txt.shards.references import read_references
+from im2txt.system import command_line, storage
 
 OUTPUT_NAME = "scene_scores.json"
 MEASURES = ("shape", "colour", "both", "complete")
@@ -70,7 +70,7 @@ def shares_right(captions: Mapping[int, str], looks: Mapping[int, Sequence[Look]
 
 def best_constant_shares(looks: Mapping[int, Sequence[Look]]) -> dict[str, float]:
     """Returns, by measure, the largest share that a caption of one shape gets if it is said of all scenes."""
-    constants = [f"a {colour} {shape}" for shape in scenes.SHAPES for colour in scenes.COLOURS]
+    constants = [f"a {colour} {shape}" for shape in random_scenes.SHAPES for colour in random_scenes.COLOURS]
     shares = [shares_right(dict.fromkeys(looks, constant), looks) for constant in constants]
     return {measure: max(share[measure] for share in shares) for measure in MEASURES}
 

@@ -15,9 +15,9 @@ from typing import Literal
 
 import tyro
 
-from data_prep.archives import extract
-from data_prep.resumable_download import RetryOptions, download
-from im2txt import command_line, storage
+from data_prep.downloading.archives import extract
+from data_prep.downloading.resumable_download import RetryOptions, download
+from im2txt.system import command_line, storage
 
 _COCO = "http://images.cocodataset.org"  # Its HTTPS certificate is another host's; the checksums make up for it.
 

@@ -15,8 +15,8 @@ import dataclasses
 import json
 import os
 
-from data_prep import scene_captions, scene_images, scenes
-from im2txt import command_line, storage
+from data_prep.scenes import random_scenes, scene_captions, scene_images
+from im2txt.system import command_line, storage
 
 CAPTIONS_NAME = "captions.jsonl"
 _IMAGES_NAME = "images"
@@ -48,13 +48,13 @@ def draw(output_dir: str, num_scenes: int, seed: int) -> dict[str, int]:
     lines = []
     counts = dict.fromkeys(("train", "val", "test"), 0)
     for index in range(num_scenes):
-        rng = scenes.scene_random(seed, index)
-        scene = scenes.random_scene(rng)
+        rng = random_scenes.scene_random(seed, index)
+        scene = random_scenes.random_scene(rng)
         name = f"{index:06d}.jpg"
         row = {
             "path": f"{_IMAGES_NAME}/{name}",
             "captions": scene_captions.write_captions(scene, rng),
-            "split": scenes.split_of(scene, seed),
+            "split": random_scenes.split_of(scene, seed),
             **dataclasses.asdict(scene),
         }
         # Not through `storage`: waiting for the disk at each of thousands of pictures would take most of the time.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from im2txt import command_line
+from im2txt.system import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,17 +39,21 @@ class InspectDataFlags:
 def main(argv: list[str] | None = None) -> None:
     """Parses the flags, prints the statistics, writes the page."""
     flags = command_line.parse(InspectDataFlags, __doc__ or "", argv)
-    from data_prep import contact_sheet, data_summary, shard_statistics  # Deferred: flags are checked before they load.
-    from im2txt import storage
-    from im2txt.manifest import read_manifest, read_vocabulary
-    from im2txt.references import read_references
+    from data_prep.checking import (
+        contact_sheet,  # Deferred: flags are checked before they load.
+        data_summary,
+        shard_statistics,
+    )
+    from im2txt.shards.shard_folder import ShardFolder
+    from im2txt.system import storage
 
-    manifest = read_manifest(flags.data_dir)
-    vocabulary = read_vocabulary(flags.data_dir, manifest)
+    folder = ShardFolder.open(flags.data_dir)
+    manifest = folder.manifest
+    vocabulary = folder.read_vocabulary()
     manifest.split(flags.split)  # An unknown split is refused before its captions file is looked for.
-    references = read_references(flags.data_dir, flags.split)
+    references = folder.read_references(flags.split)
     statistics = shard_statistics.collect(
-        flags.data_dir, manifest, vocabulary, flags.split, flags.num_examples, flags.seed, flags.num_workers
+        folder, vocabulary, flags.split, flags.num_examples, flags.seed, flags.num_workers
     )
     lines = [data_summary.summary(manifest), *data_summary.details(manifest, vocabulary, statistics)]
     table = data_summary.table(manifest)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from im2txt import command_line
+from im2txt.system import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,10 @@ class VerifyDataFlags:
 def main(argv: list[str] | None = None) -> int:
     """Prints faults and notes; returns the exit status."""
     flags = command_line.parse(VerifyDataFlags, __doc__ or "", argv)
-    from data_prep import data_summary, folder_checks  # Deferred: flags are checked before it loads.
+    from data_prep.checking import (
+        data_summary,  # Deferred: flags are checked before it loads.
+        folder_checks,
+    )
 
     report = folder_checks.check_folder(flags.data_dir, flags.decode_images, flags.num_workers)
     print(f"{flags.data_dir}: {data_summary.summary(report.manifest)}")

@@ -11,8 +11,8 @@ import dataclasses
 import os
 from typing import Any
 
-from im2txt import command_line
 from im2txt.configuration import DecodingConfig
+from im2txt.system import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class EvaluateFlags:
 def main() -> None:
     """Parses the flags, scores the run, prints the scores."""
     flags = command_line.parse(EvaluateFlags, __doc__)
-    from im2txt.scoring import score_run  # Deferred: flags are checked before TensorFlow loads.
+    from im2txt.inference.scoring import score_run  # Deferred: flags are checked before TensorFlow loads.
 
     output_dir = flags.output_dir or os.path.join(flags.workdir, "evaluation", flags.split)
     result = score_run(flags.workdir, flags.split, output_dir, flags.data_dir, flags.batch_size, flags.decoding())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from im2txt import command_line, storage
+from im2txt.system import command_line, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,10 @@ class ReportFlags:
 def main(argv: list[str] | None = None) -> None:
     """Parses the flags, writes the page."""
     flags = command_line.parse(ReportFlags, __doc__ or "", argv)
-    from im2txt import report_content, report_page  # Deferred: flags are checked before TensorFlow loads.
+    from im2txt.reporting import (
+        report_content,  # Deferred: flags are checked before TensorFlow loads.
+        report_page,
+    )
 
     content = report_content.gather(flags.workdir, flags.split, flags.data_dir, flags.num_pictures, flags.seed)
     output = flags.output_html or os.path.join(flags.workdir, "report.html")

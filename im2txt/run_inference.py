@@ -13,8 +13,8 @@ import math
 import sys
 from typing import Any, Literal
 
-from im2txt import command_line
 from im2txt.configuration import DecodingConfig
+from im2txt.system import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,10 @@ class RunInferenceFlags:
 def main() -> int:
     """Parses the flags and prints captions; returns 1 if a photograph could not be captioned."""
     flags = command_line.parse(RunInferenceFlags, __doc__)
-    from im2txt.photographs import caption_photographs, find_photographs  # Deferred: TensorFlow loads after the flags.
+    from im2txt.inference.photographs import (  # Deferred: TensorFlow loads after the flags.
+        caption_photographs,
+        find_photographs,
+    )
 
     paths = find_photographs(flags.input_files)
     failed = 0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from im2txt import command_line
 from im2txt.configuration import ExperimentConfig
+from im2txt.system import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class TrainFlags:
 def main() -> None:
     """Parses the flags and trains."""
     flags = command_line.parse_with_config(TrainFlags, __doc__)
-    from im2txt.training_loop import train  # Deferred: flags are checked before TensorFlow loads.
+    from im2txt.training.training_loop import train  # Deferred: flags are checked before TensorFlow loads.
 
     checkpoint = train(flags.config, flags.workdir)
     print(f"Best checkpoint: {checkpoint}")

@@ -9,8 +9,10 @@ import tensorflow as tf
 from fake_shards import jpeg
 
 from data_prep import adopt_shards, verify_data
-from im2txt import input_pipeline, manifest, references, storage
 from im2txt.configuration import InputConfig
+from im2txt.shards import input_pipeline, references
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import storage
 
 # The order of <S> and </S> differs from ours, and builds under Python 3 wrote words like the last.
 WORD_COUNTS = "a 8\n</S> 6\n<S> 6\ndog 4\n. 4\nruns 3\nb'is' 2\nb\"n't\" 2"
@@ -60,7 +62,7 @@ def test_an_adopted_folder_is_sound_and_its_numbers_are_those_of_the_captions(fo
     assert adopt(folder) == 0
     assert {name: (folder / name).read_bytes() for name in shards} == shards
     assert verify_data.main([f"--data_dir={folder}", "--decode_images"]) == 0
-    adopted = manifest.read_manifest(str(folder))
+    adopted = ShardFolder.open(str(folder)).manifest
     assert adopted.layout == "pair"
     assert adopted.tokenizer == "treebank"
     train = adopted.split("train")
@@ -84,7 +86,7 @@ def test_captions_are_put_together_again_and_say_so(folder: pathlib.Path) -> Non
 def test_training_reads_an_adopted_folder(folder: pathlib.Path) -> None:
     adopt(folder)
     batches = input_pipeline.training_batches(
-        manifest.read_manifest(str(folder)),
+        ShardFolder.open(str(folder)),
         InputConfig(data_dir=str(folder), captions_per_image=1),
         input_pipeline.ImageFormat(image_size=16, crop_fraction=1.0),
         batch_size=5,

@@ -2,8 +2,8 @@
 
 One py_library per module, one py_binary per command (its library is called `<command>_lib`), one py_test per test file.
 `python tests/build_files.py` lists what differs, and with `--write` mends it: what follows from the code is written
-anew, what only a person knows (size, data, tags, visibility) is kept, and so is everything above the first target.
-Comments belong there: inside a target they would be lost.
+anew, what only a person knows of a target (size, tags) is kept; comments would be lost. The floors of
+the house stand here too: imports are checked against them, and each folder is visible to those above it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,54 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("benchmarks", "configs", "data_prep", "data_prep/sources", "im2txt", "tests")
+ROOTS = ("benchmarks", "configs", "data_prep", "im2txt", "tests")
 RUNNER = "run_pytest.py"
-# What each package may import of the others; any package may import itself.
-ALLOWED_IMPORTS = {
-    "im2txt": (),
-    "configs": ("im2txt.configuration",),
-    "data_prep": ("im2txt",),
-    "benchmarks": ("im2txt", "data_prep", "configs"),
-    "tests": ("im2txt", "data_prep", "configs", "benchmarks"),
+# The floors of the house. A module may import what stands in its own folder or on a lower floor.
+FLOORS = {
+    "tests": 30,
+    "benchmarks": 29,
+    "data_prep": 19,  # The commands.
+    "data_prep/building": 12,
+    "data_prep/checking": 12,
+    "data_prep/downloading": 12,
+    "data_prep/features": 12,
+    "data_prep/scenes": 12,
+    "data_prep/sources": 11,
+    "im2txt": 9,  # The commands.
+    "im2txt/reporting": 8,
+    "im2txt/training": 7,
+    "im2txt/inference": 7,
+    "im2txt/runs": 6,
+    "im2txt/decoding": 5,
+    "im2txt/model": 4,
+    "im2txt/metrics": 4,
+    "im2txt/model/decoders": 3,
+    "im2txt/shards": 3,
+    "im2txt/text": 2,
+    "im2txt/images": 2,
+    "im2txt/engines": 1,
+    "im2txt/system": 1,
+    "configs": 1,
+}
+# Single modules that stand lower than their folder: the version, and the knobs that every floor reads.
+GROUND_FLOOR = ("im2txt", "im2txt.configuration")
+# What runs a trained model stays free of what trains one: (folder or command, what it may not reach).
+KEPT_APART = {
+    "im2txt.training": (
+        "im2txt.reporting",
+        "im2txt.inference",
+        "im2txt.evaluate",
+        "im2txt.run_inference",
+        "im2txt.report",
+        "im2txt.export",
+        "im2txt.serve",
+        "im2txt.batch_inference",
+        "data_prep",
+    )
 }
 # Packages whose modules a command picks by name: whoever depends on the package gets all of them.
 LOADED_BY_NAME = ("configs",)
-DERIVED = ("srcs", "args", "imports", "main", "deps")
+DERIVED = ("srcs", "args", "data", "imports", "main", "visibility", "deps")
 ORDER = ("name", "size", "srcs", "args", "data", "imports", "main", "tags", "visibility", "deps")
 
 
@@ -85,10 +120,16 @@ def _value_text(value: Any) -> str:
     return repr(value).replace("'", '"')
 
 
+def packages(root: Path) -> list[str]:
+    """Returns the folders that hold modules, as "im2txt/shards"."""
+    folders = {path.parent for name in ROOTS for path in (root / name).rglob("*.py")}
+    return sorted(folder.relative_to(root).as_posix() for folder in folders)
+
+
 def read_modules(root: Path) -> dict[str, Module]:
     """Reads every module under `root`, keyed by its dotted name ("im2txt" for im2txt/__init__.py)."""
     found = {}
-    for package in PACKAGES:
+    for package in packages(root):
         for path in sorted((root / package).glob("*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
             # Bazel itself puts an empty __init__.py where there is none.
@@ -98,7 +139,7 @@ def read_modules(root: Path) -> dict[str, Module]:
     commands = {dotted for dotted, (_, _, tree) in found.items() if _is_command(tree)}
     modules = {}
     for dotted, (package, stem, tree) in found.items():
-        started = commands if package in ("benchmarks", "tests") else set()
+        started = commands if package.split("/")[0] in ("benchmarks", "tests") else set()
         names = {_project_module(name, package, found) for name in _names_in(tree, started)}
         modules[dotted] = Module(package, stem, dotted in commands, frozenset(names - {"", dotted}))
     for package in LOADED_BY_NAME:
@@ -122,9 +163,9 @@ def _names_in(tree: ast.Module, started: set[str]) -> Iterator[str]:
 
 
 def _project_module(name: str, package: str, known: Mapping[str, Any]) -> str:
-    sibling = f"{package}.{name.partition('.')[0]}"
-    if package == "tests" and sibling in known:  # pytest puts the tests' folder on the import path.
-        return sibling
+    helper = f"tests.{name.partition('.')[0]}"
+    if package.split("/")[0] == "tests" and helper in known:  # pytest puts the tests' folder on the import path.
+        return helper
     while name and name not in known:
         name = name.rpartition(".")[0]
     return name
@@ -132,17 +173,23 @@ def _project_module(name: str, package: str, known: Mapping[str, Any]) -> str:
 
 def derive_targets(modules: Mapping[str, Module]) -> dict[str, dict[str, Target]]:
     """Returns each package's targets by name, as the imports ask for them."""
-    targets: dict[str, dict[str, Target]] = {package: {} for package in PACKAGES}
-    for module in modules.values():
+    targets: dict[str, dict[str, Target]] = {module.package: {} for module in modules.values()}
+    for dotted, module in modules.items():
         labels = {_label(modules[name], module.package) for name in module.imports}
         deps = sorted(labels, key=lambda label: (label.startswith("//"), label))
         source = f"{module.stem}.py"
         if module.stem.endswith("_test"):
-            test = {"name": module.stem, "size": "medium", "srcs": [RUNNER, source], "main": RUNNER}
-            new = [Target("py_test", {**test, "args": [f"{module.package}/{source}"], "deps": deps})]
+            runner = RUNNER if module.package == "tests" else f"//tests:{RUNNER}"
+            test = {"name": module.stem, "size": "medium", "srcs": [runner, source], "main": runner}
+            # The test of the BUILD files reads all of them.
+            read = targets if module.stem == "build_files_test" else ()
+            files = [_files_label(name, module.package) for name in read]
+            new = [Target("py_test", {**test, "args": [f"{module.package}/{source}"], "data": files, "deps": deps})]
         else:
             library = {"name": module.library, "srcs": [source], "deps": deps}
-            new = [Target("py_library", library | ({"imports": ["."]} if module.package == "tests" else {}))]
+            library |= {"imports": ["."]} if module.package == "tests" else {}
+            library |= {"visibility": ["//:__subpackages__"]} if dotted in GROUND_FLOOR else {}
+            new = [Target("py_library", library)]
             if module.is_command:
                 binary = {"name": module.stem, "srcs": [source], "deps": [f":{module.library}"]}
                 new.append(Target("py_binary", binary))
@@ -150,6 +197,10 @@ def derive_targets(modules: Mapping[str, Module]) -> dict[str, dict[str, Target]
             attributes = {key: value for key, value in target.attributes.items() if value != []}
             targets[module.package][target.name] = Target(target.rule, attributes)
     return targets
+
+
+def _files_label(package: str, from_package: str) -> str:
+    return ":all_files" if package == from_package else f"//{package}:all_files"
 
 
 def _label(module: Module, package: str) -> str:
@@ -190,9 +241,14 @@ def corrected(derived: Target, present: Target | None) -> Target:
 
 def differences(package: str, text: str, derived: Mapping[str, Target]) -> list[str]:
     """Returns one message per target that must change: the lines that differ, then the stanza to paste."""
-    _, present = read_build_file(text)
+    written_head, present = read_build_file(text)
     gone = sorted(present.keys() - derived.keys())
-    messages = [f"//{package}:{name}: no such module or command; remove it from {package}/BUILD" for name in gone]
+    messages = (
+        []
+        if written_head.strip() == build_head(package)
+        else [f"{package}/BUILD must begin with\n{build_head(package)}"]
+    )
+    messages += [f"//{package}:{name}: no such module or command; remove it from {package}/BUILD" for name in gone]
     for name in sorted(derived):
         old = str(present[name]) if name in present else ""
         new = str(corrected(derived[name], present.get(name)))
@@ -203,32 +259,95 @@ def differences(package: str, text: str, derived: Mapping[str, Target]) -> list[
     return messages
 
 
-def mend(text: str, derived: Mapping[str, Target]) -> str:
-    """Returns the BUILD file's text with its Python targets as derived."""
-    head, present = read_build_file(text)
+def mend(package: str, text: str, derived: Mapping[str, Target]) -> str:
+    """Returns the BUILD file's text as derived, with what only a person knows of the targets that stay."""
+    _, present = read_build_file(text)
     stanzas = [str(corrected(derived[name], present.get(name))) for name in sorted(derived)]
-    return "\n\n".join([head.rstrip("\n"), *stanzas]) + "\n"
+    return "\n\n".join([build_head(package), *stanzas]) + "\n"
 
 
 def structure_faults(modules: Mapping[str, Module]) -> list[str]:
     """Returns one message per breach of the architecture: direction of imports, cycles, and names of modules."""
     faults = []
+    homes: dict[tuple[str, str], str] = {}
     for dotted, module in modules.items():
-        package = module.package.split("/")[0]
-        allowed = (package, *ALLOWED_IMPORTS[package])
         for name in sorted(module.imports):
-            if not any(f"{name}.".startswith(f"{prefix}.") for prefix in allowed):
-                faults.append(f"{dotted} imports {name}; {package} may import only {', '.join(allowed)}")
+            if not _may_import(dotted, module, name, modules[name]):
+                faults.append(
+                    f"{dotted} (floor {_floor(dotted, module)}) imports {name} (floor {_floor(name, modules[name])}); "
+                    "imports point down"
+                )
         if module.stem in sys.stdlib_module_names:
             faults.append(f"{dotted} is named like a module of the standard library; rename it")
-        twin = f"im2txt.{module.stem}"
-        if package == "data_prep" and module.stem != "__init__" and twin in modules:
-            faults.append(f"{dotted} and {twin} have the same name; rename one")
+        if module.stem != "__init__":
+            other = homes.setdefault((module.package.split("/")[0], module.stem), dotted)
+            if other != dotted:
+                faults.append(f"{other} and {dotted} have the same name; rename one")
     try:
         graphlib.TopologicalSorter({name: module.imports for name, module in modules.items()}).prepare()
     except graphlib.CycleError as error:
         faults.append(f"imports go in a circle: {' -> '.join(reversed(error.args[1]))}")
+        return faults
+    for forbidden, apart in KEPT_APART.items():
+        for dotted in modules:
+            if _is_within(dotted, apart):
+                chain = _chain_to(dotted, forbidden, modules)
+                if chain:
+                    faults.append(f"{' -> '.join(chain)}: {dotted} must do without {forbidden}")
     return faults
+
+
+def _floor(dotted: str, module: Module) -> int:
+    if dotted in GROUND_FLOOR:
+        return 0
+    package = module.package
+    while package not in FLOORS:
+        package, _, last = package.rpartition("/")
+        if not last:
+            raise ValueError(f"{module.package} stands on no floor; name it in FLOORS of tests/build_files.py")
+    return FLOORS[package]
+
+
+def _may_import(dotted: str, module: Module, name: str, imported: Module) -> bool:
+    if module.package.split("/")[0] == "tests" or module.package == imported.package:
+        return True
+    return _floor(dotted, module) > _floor(name, imported)
+
+
+def _is_within(dotted: str, places: tuple[str, ...]) -> bool:
+    return any(f"{dotted}.".startswith(f"{place}.") for place in places)
+
+
+def _chain_to(start: str, goal: str, modules: Mapping[str, Module]) -> list[str]:
+    """Returns the shortest chain of imports from a module into a folder; empty if there is none."""
+    chains = [[start]]
+    seen = {start}
+    for chain in chains:
+        if _is_within(chain[-1], (goal,)):
+            return chain
+        new = sorted(modules[chain[-1]].imports - seen)
+        seen.update(new)
+        chains += [[*chain, name] for name in new]
+    return []
+
+
+def build_head(package: str) -> str:
+    """Returns what stands above a BUILD file's targets: the rules, and who may depend on the folder."""
+    rules = ["py_library"]
+    floor = FLOORS.get(package, FLOORS[package.split("/")[0]])
+    above = sorted(f"//{name}:__pkg__" for name, other in FLOORS.items() if other > floor and name != "tests")
+    above.append("//tests:__subpackages__")
+    if package in ("benchmarks", "data_prep", "im2txt", "tests"):
+        rules.insert(0, "py_binary")
+    if package.split("/")[0] == "tests":
+        rules = [*rules, "py_test"]
+    names = ", ".join(f'"{rule}"' for rule in rules)
+    lines = [f'load("@rules_python//python:defs.bzl", {names})', "", "# Those on higher floors."]
+    lines += ["package(default_visibility = [", *(f'    "{label}",' for label in above), "])", ""]
+    lines += ["filegroup(", '    name = "all_files",', '    srcs = glob(["*"]),', ")"]
+    if package == "tests":
+        lines += ["", f'exports_files(["{RUNNER}"])']
+    return "\n".join(lines)
 
 
 def main() -> str | None:
@@ -237,9 +356,9 @@ def main() -> str | None:
     messages = structure_faults(modules := read_modules(root))
     for package, derived in derive_targets(modules).items():
         path = root / package / "BUILD"
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         if sys.argv[1:] == ["--write"]:
-            path.write_text(mend(text, derived), encoding="utf-8")
+            path.write_text(mend(package, text, derived), encoding="utf-8")
         else:
             messages += differences(package, text, derived)
     return "\n\n".join(messages) or None

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from data_prep import build_mscoco_data
-from data_prep.shard_reader import read_records, take_apart
-from im2txt import manifest
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.shards.shard_reader import take_apart
+from im2txt.shards.tfrecords import read_records
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -52,7 +53,7 @@ def test_the_originals_command_gives_the_originals_records(flags, tmp_path):
     copy = tmp_path / "vocabulary" / "counts.txt"
     run(flags, word_counts_output_file=copy)
     out = tmp_path / "out"
-    assert manifest.read_manifest(str(out)).layout == "pair"
+    assert ShardFolder.open(str(out)).manifest.layout == "pair"
     # int(0.85 * 20) = 17 photographs of val2014 join the 2 of train2014, int(0.9 * 20) - 17 = 1 is for val.
     expected = {"train": {3, 7, *range(100, 117)}, "val": {117}, "test": {118, 119}}
     counts = dict(line.split() for line in (out / "word_counts.txt").read_text().split("\n"))

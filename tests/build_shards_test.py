@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from data_prep import build_shards
-from im2txt import manifest as manifests
+from im2txt.shards.shard_folder import ShardFolder
 from tests import tiny_flickr8k
 
 SHARDS = ["--train_shards=3", "--val_shards=1", "--test_shards=2", "--min_word_count=2", "--num_workers=1"]
@@ -26,7 +26,7 @@ def test_the_command_builds_with_several_processes_and_sums_up(data, tmp_path):
     output = str(tmp_path / "my shards")
     done = command(*data.flags(), f"--output_dir={output}", *SHARDS, "--num_workers=2", "--layout=pair", "--seed=3")
     assert done.returncode == 0, done.stderr
-    manifest = manifests.read_manifest(output)
+    manifest = ShardFolder.open(output).manifest
     assert (manifest.layout, manifest.seed, manifest.splits["train"].captions) == ("pair", 3, 60)
     assert "train: 12 photographs, 60 captions" in done.stdout
     assert "60 examples in 3 shards" in done.stdout
@@ -48,14 +48,14 @@ def test_a_dry_run_tells_what_a_build_would_write_and_writes_nothing(data, tmp_p
     planned = capsys.readouterr().out
     assert not output.exists()
     build_shards.main(flags)
-    manifest = manifests.read_manifest(str(output))
+    manifest = ShardFolder.open(str(output)).manifest
     for name, split in manifest.splits.items():
         expected = (
             f"{name}: {split.images} photographs, {split.captions} captions, {split.words} words, "
             f"{split.examples} examples in {len(split.shards)} shards, about "
         )
         assert expected in planned
-    assert f"vocabulary: {len(manifests.read_vocabulary(str(output), manifest))} words" in planned
+    assert f"vocabulary: {len(ShardFolder(str(output), manifest).read_vocabulary())} words" in planned
     assert "left out: 2 no_split" in planned
 
 
@@ -128,4 +128,4 @@ def test_ctrl_c_leaves_a_folder_that_can_be_continued_and_no_process(data, tmp_p
     data.photograph(103).unlink()
     data.photograph(103).write_bytes(tiny_flickr8k.jpeg(103))
     build_shards.main(flags)
-    assert manifests.read_manifest(str(output)).splits["train"].images == 12
+    assert ShardFolder.open(str(output)).manifest.splits["train"].images == 12

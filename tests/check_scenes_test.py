@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from data_prep import check_scenes
-from im2txt.references import References, write_references
+from im2txt.shards.references import References, write_references
 
 RED_CIRCLE_BLUE_STAR = [("circle", "red"), ("star", "blue")]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from fakes import VOCABULARY, jpeg, write_dataset
 
-from im2txt import command_line
 from im2txt.configuration import ExperimentConfig
-from im2txt.vocabulary import Vocabulary
+from im2txt.system import command_line
+from im2txt.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parent.parent
 TRAIN, EVALUATE, RUN_INFERENCE = "im2txt.train", "im2txt.evaluate", "im2txt.run_inference"

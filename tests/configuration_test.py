@@ -8,7 +8,6 @@ import re
 
 import pytest
 
-from im2txt import command_line
 from im2txt.configuration import (
     DecoderConfig,
     DecodingConfig,
@@ -18,6 +17,7 @@ from im2txt.configuration import (
     OptimizationConfig,
     TrainingConfig,
 )
+from im2txt.system import command_line
 
 SECTIONS = {
     "input": InputConfig,

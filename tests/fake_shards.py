@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from im2txt import manifest as manifests
-from im2txt import records, references
-from im2txt.vocabulary import Vocabulary
+from im2txt.shards import manifest as manifests
+from im2txt.shards import records, references
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary([("a", 9), ("<S>", 8), ("</S>", 8), ("dog", 5), ("runs", 4), ("cat", 3), ("sits", 3)])
 
@@ -109,7 +110,7 @@ def shard_entry(path: pathlib.Path, captions_per_example: Mapping[int, int] | No
 
 def relist(folder: pathlib.Path) -> None:
     """Makes the manifest agree with the bytes of the shards again, for faults that no checksum shows."""
-    manifest = manifests.read_manifest(str(folder))
+    manifest = ShardFolder.open(str(folder)).manifest
     splits = {
         split: dataclasses.replace(
             entry, shards=tuple(shard_entry(folder / shard.name, shard.captions_per_example) for shard in entry.shards)

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from im2txt import manifest as manifests
-from im2txt import records, references, shards
-from im2txt.vocabulary import FILE_NAME, Vocabulary
+from im2txt.shards import manifest as manifests
+from im2txt.shards import records, references, shard_names
+from im2txt.text.vocabulary import FILE_NAME, Vocabulary
 
 VOCABULARY = Vocabulary([("a", 30), ("<S>", 20), ("</S>", 20), ("cat", 9), ("dog", 8), ("red", 5), ("runs", 2)])
 
@@ -103,7 +103,7 @@ def _write_split(
 ) -> manifests.SplitEntry:
     entries = []
     for index in range(count):
-        path = directory / shards.shard_name(split, index, count)
+        path = directory / shard_names.shard_name(split, index, count)
         histogram: dict[int, int] = {}
         with tf.io.TFRecordWriter(str(path)) as writer:
             for example, num_captions in serialized[index::count]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep.build_plan import BuildOptions
-from data_prep.shard_plan import ShardOptions
-from data_prep.skips import SkipOptions
+from data_prep.building.build_plan import BuildOptions
+from data_prep.building.shard_plan import ShardOptions
+from data_prep.building.skips import SkipOptions
+from data_prep.building.vocabulary_builder import VocabularyOptions
 from data_prep.sources.flickr8k import Flickr8k
-from data_prep.vocabulary_builder import VocabularyOptions
 
 NUMBERS = {"train": range(100, 112), "val": range(200, 203), "test": range(300, 304), None: range(400, 402)}
 LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}

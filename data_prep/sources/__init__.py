@@ -1,1 +1,0 @@
-"""Sources of captioned photographs, one module per kind."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
-from im2txt import storage
+from im2txt.system import storage
 
 _LEADING_NUMBER = re.compile(r"\d{1,18}(?=[_.]|$)")
 

@@ -9,9 +9,8 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from data_prep import splits
-from data_prep.sources import base
-from im2txt import storage
+from data_prep.sources import base, split_names
+from im2txt.system import storage
 
 TOKEN_FILE = "Flickr8k.token.txt"
 SPLIT_LISTS = {
@@ -41,7 +40,7 @@ class Flickr8k:
             split: base.read_source_text(storage.join(self.text_dir, name)).split()
             for split, name in SPLIT_LISTS.items()
         }
-        split_of = splits.invert_lists(lists)
+        split_of = split_names.invert_lists(lists)
         unknown = sorted(split_of.keys() - captions.keys())
         if unknown:
             raise ValueError(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from data_prep.sources import base
 from data_prep.sources.split_names import usual_split
-from im2txt import storage
+from im2txt.system import storage
 
 _IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 

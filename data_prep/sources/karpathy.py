@@ -11,7 +11,7 @@ from typing import Any
 
 from data_prep.sources import base
 from data_prep.sources.json_fields import image_id_field, typed_field
-from im2txt import storage
+from im2txt.system import storage
 
 _SPLITS = ("train", "val", "test", "restval")
 _UNUSED = ("tokens", "sentids")  # Half of the memory of COCO's file, and three quarters of the time.

@@ -14,7 +14,7 @@ from typing import Any
 
 from data_prep.sources import base
 from data_prep.sources.split_names import usual_split
-from im2txt import storage
+from im2txt.system import storage
 
 _OPTIONS_NAME = "export_options.json"
 _INDEX_NAME = "photographs.jsonl"

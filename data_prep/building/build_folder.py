@@ -1,0 +1,127 @@
+"""A build's hold on its output folder: one build at a time, one plan per folder, nothing foreign in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+
+from im2txt.shards import manifest
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import storage
+
+LOCK_NAME = ".build-lock"
+PLAN_NAME = ".build-plan.json"
+PLAN_OPTION = "plan_sha256"
+"""Where the manifest's options hold the plan's fingerprint."""
+
+
+@contextlib.contextmanager
+def locked(output_dir: str) -> Iterator[None]:
+    """Makes the folder and holds it for this process.
+
+    The kernel frees the lock when the process ends, however it ends, so none is ever stale. An object store has no
+    locks; there two builds of one plan do no harm, for both write the same bytes, and one of another plan is refused
+    by `claim`.
+
+    Raises:
+        RuntimeError: if another process is building there, with its id and machine.
+    """
+    storage.make_directory(output_dir)
+    if storage.is_remote(output_dir):
+        yield
+        return
+    path = storage.join(output_dir, LOCK_NAME)
+    descriptor = _lock(path)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    finally:
+        storage.remove(path)
+        os.close(descriptor)
+
+
+def claim(output_dir: str, fingerprint: str) -> bool:
+    """Reserves the folder for a plan, or finds it reserved for the same one; removes leftovers of a killed build.
+
+    Returns:
+        Whether the plan is already built there. If shards of a finished build are gone or cut short, its manifest is
+        removed and the answer is no.
+
+    Raises:
+        RuntimeError: if the folder holds another build, finished or not, or files of something else.
+    """
+    remedy = "Choose another --output_dir, or remove this one."
+    plan_path = storage.join(output_dir, PLAN_NAME)
+    names = set(_list_names(output_dir)) - {LOCK_NAME}
+    if manifest.FILE_NAME in names:
+        finished = ShardFolder.open(output_dir)
+        if finished.manifest.options.get(PLAN_OPTION) != fingerprint:
+            raise RuntimeError(f"{output_dir} holds shards of another build (other data or other options). {remedy}")
+        if _is_intact(finished):
+            return True
+        storage.write_text(plan_path, json.dumps({PLAN_OPTION: fingerprint}))
+        storage.remove(storage.join(output_dir, manifest.FILE_NAME))
+        return False
+    if PLAN_NAME in names:
+        if json.loads(storage.read_text(plan_path))[PLAN_OPTION] != fingerprint:
+            raise RuntimeError(
+                f"{output_dir} holds an unfinished build of other data or other options. Run that one again to finish "
+                f"it, or: {remedy}"
+            )
+    else:
+        foreign = sorted(name for name in names if not name.startswith(storage.TEMPORARY_PREFIX))
+        if foreign:
+            raise RuntimeError(f"{output_dir} is not empty: it holds {foreign[0]!r}. {remedy}")
+        storage.write_text(plan_path, json.dumps({PLAN_OPTION: fingerprint}))
+    remove_temporaries(output_dir)
+    return False
+
+
+def release(output_dir: str) -> None:
+    """Removes the plan's reservation: from now on the manifest speaks for the folder."""
+    storage.remove(storage.join(output_dir, PLAN_NAME))
+
+
+def remove_temporaries(output_dir: str) -> None:
+    """Removes what writers that were killed left behind."""
+    for name in _list_names(output_dir):
+        if name.startswith(storage.TEMPORARY_PREFIX):
+            storage.remove(storage.join(output_dir, name))
+
+
+def _list_names(output_dir: str) -> list[str]:
+    try:
+        return storage.list_names(output_dir)
+    except FileNotFoundError:  # An object store knows no empty folders.
+        return []
+
+
+def _is_intact(folder: ShardFolder) -> bool:
+    try:
+        for split in folder.manifest.splits:
+            folder.shard_paths(split)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def _lock(path: str) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(path) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+            os.close(descriptor)  # Its owner removed the file between our two calls.
+        except BlockingIOError as error:
+            owner = os.pread(descriptor, 1000, 0).decode()
+            os.close(descriptor)
+            raise RuntimeError(
+                f"Another build is running in {os.path.dirname(path)} ({owner or 'unknown process'}). Wait for it, or "
+                "choose another --output_dir."
+            ) from error

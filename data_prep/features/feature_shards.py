@@ -1,0 +1,175 @@
+"""Image shards to feature shards: a frozen encoder run once over every photograph.
+
+Feature shards bear the names and hold the examples of the image shards, `image/features` in place of `image/data`. The
+encoder's weights lie beside them in `encoder.index` and `encoder.data-*`, and the manifest, written last, ties the two
+together by checksum.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+
+import google_crc32c
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from im2txt.configuration import EncoderConfig
+from im2txt.images.preprocessing import prepare_image
+from im2txt.model.image_encoder import ImageEncoder
+from im2txt.runs import checkpoints, run_folder
+from im2txt.shards import manifest
+from im2txt.shards.completion import completion_path, read_completion, write_completion
+from im2txt.shards.manifest import EncoderEntry, Manifest, ShardEntry, SplitEntry
+from im2txt.shards.records import parse_example, replace_image_with_features
+from im2txt.shards.references import references_name
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.shards.tfrecords import write_records
+from im2txt.system import storage
+from im2txt.text.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
+
+
+def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_size: int, seed: int) -> Manifest:
+    """Writes the feature shards of a folder of image shards; shards that are there already are kept.
+
+    Args:
+        data_dir: image shards with their manifest.
+        output_dir: made if absent; not `data_dir`.
+        config: the encoder; it must not be trainable.
+        batch_size: photographs per pass through the encoder.
+        seed: fixes random weights (encoder.weights=none): an interrupted run goes on with the same ones.
+
+    Returns:
+        The manifest, as written.
+
+    Raises:
+        ValueError: if `data_dir` holds features or a damaged shard, the encoder is to be trained, or `output_dir` is
+            another encoder's.
+        FileNotFoundError: if shards or weights are missing.
+    """
+    folder = ShardFolder.open(data_dir)
+    source = folder.manifest
+    if source.encoder is not None:
+        raise ValueError(f"{data_dir} holds features already; --data_dir names shards of photographs.")
+    if config.trainable:
+        raise ValueError("encoder.trainable=True: features can be cached of a frozen encoder only.")
+    if os.path.realpath(data_dir) == os.path.realpath(output_dir):
+        raise ValueError(f"--output_dir is --data_dir ({data_dir}); feature shards need a folder of their own.")
+    paths = {name: folder.shard_paths(name) for name in source.splits}
+    keras.utils.set_random_seed(seed)
+    encoder = ImageEncoder(config)
+    entry = _encoder_entry(config, encoder, data_dir)
+    storage.make_directory(output_dir)
+    _check_same_encoder(output_dir, entry)
+    checkpoints.write_variables(os.path.join(output_dir, run_folder.FEATURE_ENCODER_NAME), encoder.variables)
+    for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
+        storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
+    fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
+    writer = _ShardWriter(source, encoder, config.crop_fraction, output_dir, batch_size, fingerprint)
+    total = sum(split.examples for split in source.splits.values())
+    splits = {}
+    with tqdm(total=total, unit="image", desc="encoding") as progress:
+        for name, split in source.splits.items():
+            shards = tuple(writer.write(*pair, progress) for pair in zip(split.shards, paths[name], strict=True))
+            splits[name] = dataclasses.replace(split, shards=shards)
+    return _finish(source, splits, entry, output_dir)
+
+
+def _encoder_entry(config: EncoderConfig, encoder: ImageEncoder, data_dir: str) -> EncoderEntry:
+    source_manifest = storage.read_bytes(storage.join(data_dir, manifest.FILE_NAME))
+    return EncoderEntry(
+        backbone=config.backbone,
+        weights=os.path.basename(config.weights),
+        weights_sha256=encoder.fingerprint(),
+        image_size=encoder.image_size,
+        crop_fraction=config.crop_fraction,
+        pooling=config.pooling,
+        feature_shape=encoder.feature_shape,
+        source_manifest_crc32c=f"{google_crc32c.value(source_manifest):08x}",
+        source_dir=data_dir,
+    )
+
+
+def _check_same_encoder(output_dir: str, entry: EncoderEntry) -> None:
+    if not storage.exists(storage.join(output_dir, manifest.FILE_NAME)):
+        return
+    existing = ShardFolder.open(output_dir).manifest.encoder
+    if existing is None:
+        raise ValueError(f"{output_dir} holds a finished set of photographs' shards. Name another --output_dir.")
+    # The source is known by its manifest's checksum, however its folder is written.
+    names = [field.name for field in dataclasses.fields(entry) if field.name != "source_dir"]
+    different = [name for name in names if getattr(existing, name) != getattr(entry, name)]
+    if different:
+        raise ValueError(
+            f"{output_dir} holds a finished set of other features, which differ in {', '.join(different)}. Name "
+            "another --output_dir, or remove it."
+        )
+
+
+class _ShardWriter:
+    """Writes one feature shard after the other."""
+
+    def __init__(
+        self,
+        source: Manifest,
+        encoder: ImageEncoder,
+        crop_fraction: float,
+        output_dir: str,
+        batch_size: int,
+        fingerprint: str,
+    ):
+        self._output_dir = output_dir
+        self._batch_size = batch_size
+        self._fingerprint = fingerprint
+
+        def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            encoded_image = parse_example(serialized, source.layout)["encoded_image"]
+            return serialized, prepare_image(encoded_image, encoder.image_size, crop_fraction)
+
+        # Both are traced once; once per shard would cost more than encoding a small one.
+        self._prepare = tf.function(prepare, input_signature=[tf.TensorSpec([], tf.string)])
+        signature = tf.TensorSpec([None, encoder.image_size, encoder.image_size, 3], tf.float32)
+        self._encode = tf.function(encoder, input_signature=[signature])
+
+    def write(self, shard: ShardEntry, path: str, progress: tqdm) -> ShardEntry:
+        """Writes the features of one shard, unless they are there already."""
+        target = storage.join(self._output_dir, shard.name)
+        record = read_completion(self._output_dir, shard.name, self._fingerprint)
+        if record is None:
+            size, checksum = write_records(target, self._records(path, progress))
+            record = {
+                "name": shard.name,
+                "fingerprint": self._fingerprint,
+                "bytes": size,
+                "crc32c": f"{checksum:08x}",
+            }
+            write_completion(self._output_dir, record)
+        else:
+            progress.update(shard.examples)
+        return dataclasses.replace(shard, bytes=record["bytes"], crc32c=record["crc32c"])
+
+    def _records(self, path: str, progress: tqdm) -> Iterator[bytes]:
+        batches = tf.data.TFRecordDataset(path).map(self._prepare, tf.data.AUTOTUNE, deterministic=True)
+        try:
+            for serialized, images in batches.batch(self._batch_size).prefetch(2):
+                for example, features in zip(serialized.numpy(), self._encode(images).numpy(), strict=True):
+                    yield replace_image_with_features(example, features)
+                progress.update(len(images))
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"{path} is damaged: {reason} Run `python -m data_prep.verify_data --data_dir={os.path.dirname(path)}`."
+            ) from error
+
+
+def _finish(source: Manifest, splits: dict[str, SplitEntry], entry: EncoderEntry, output_dir: str) -> Manifest:
+    result = dataclasses.replace(source, splits=splits, encoder=entry)
+    manifest.write_manifest(output_dir, result)
+    for split in splits.values():
+        for shard in split.shards:
+            storage.remove(completion_path(output_dir, shard.name))
+    return result

@@ -1,0 +1,97 @@
+"""Photographs to captions: the captioner's step function under beam search, and ids back to sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from im2txt.configuration import DecodingConfig
+from im2txt.decoding.beam_search import BeamSearchResult, beam_search
+from im2txt.model.captioner import Captioner
+from im2txt.text.tokenization import detokenize
+from im2txt.text.vocabulary import Vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """One caption of a photograph.
+
+    Attributes:
+        caption: a display string.
+        words: the words joined by spaces, which is what scorers want.
+        log_prob: sum over its words, nats.
+        score: what candidates are ranked by; log_prob, length-normalised where asked for.
+        is_complete: whether `</S>` was reached within the allowed length.
+    """
+
+    caption: str
+    words: str
+    log_prob: float
+    score: float
+    is_complete: bool
+
+
+class CaptionGenerator:
+    """Captions batches of photographs or features."""
+
+    def __init__(self, captioner: Captioner, vocabulary: Vocabulary, tokenizer: str, config: DecodingConfig):
+        """Keeps the parts; the search is traced at its first use.
+
+        Args:
+            captioner: with trained weights.
+            vocabulary: the run's.
+            tokenizer: name of the tokenizer the captions were made with, to turn words back into sentences.
+            config: beam size, lengths and what may be said.
+        """
+        self._vocabulary = vocabulary
+        self._tokenizer = tokenizer
+        self._search = tf.function(_build_search(captioner, vocabulary, config), reduce_retracing=True)
+
+    def __call__(self, batch: dict[str, tf.Tensor]) -> list[list[Candidate]]:
+        """Captions a batch.
+
+        Args:
+            batch: `images` float32 [B, S, S, 3] or `features` float32 [B, F].
+
+        Returns:
+            For each photograph its captions, best first, at most beam_size; none if all probability lies on
+            words that may not be said.
+        """
+        inputs = {name: batch[name] for name in ("images", "features") if name in batch}
+        result = BeamSearchResult(*(tensor.numpy() for tensor in self._search(inputs)))
+        return [[self._candidate(result, b, k) for k in range(result.counts[b])] for b in range(len(result.counts))]
+
+    def _candidate(self, result: BeamSearchResult, b: int, k: int) -> Candidate:
+        words = self._vocabulary.decode(result.word_ids[b, k, : result.lengths[b, k]])
+        return Candidate(
+            caption=detokenize(words, self._tokenizer),
+            words=" ".join(words),
+            log_prob=float(result.log_probs[b, k]),
+            score=float(result.scores[b, k]),
+            is_complete=bool(result.is_complete[b, k]),
+        )
+
+
+def _build_search(
+    captioner: Captioner, vocabulary: Vocabulary, config: DecodingConfig
+) -> Callable[[dict[str, tf.Tensor]], BeamSearchResult]:
+    # <S> is the target of no step, but an untrained model may still choose it.
+    forbidden = [vocabulary.start_id] + ([] if config.allow_unknown else [vocabulary.unknown_id])
+
+    def search(batch: dict[str, tf.Tensor]) -> BeamSearchResult:
+        state = captioner.initial_state(batch)
+        return beam_search(
+            captioner.step_log_probs,
+            state,
+            batch_size=tf.shape(tf.nest.flatten(state)[0])[0],
+            start_id=vocabulary.start_id,
+            end_id=vocabulary.end_id,
+            beam_size=config.beam_size,
+            max_caption_length=config.max_caption_length,
+            length_normalization_factor=config.length_normalization_factor,
+            forbidden_ids=forbidden,
+        )
+
+    return search

@@ -1,0 +1,99 @@
+"""Photographs on disk to captions, batch by batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
+from im2txt.images.image_files import PhotographOptions, UnusablePhotographError, read_photograph
+from im2txt.images.preprocessing import prepare_image
+from im2txt.model.image_encoder import backbone_image_size
+from im2txt.runs.run_folder import load_run
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+"""What is looked for in folders; files and globs are taken whatever their ending."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CaptionedPhotograph:
+    """A photograph's captions, best first, or why there are none."""
+
+    path: str
+    candidates: tuple[Candidate, ...] = ()
+    error: str = ""
+
+
+def find_photographs(patterns: str) -> list[str]:
+    """Returns the files that comma-separated files, globs and folders name, each once, in order.
+
+    Raises:
+        FileNotFoundError: if one of them matches nothing.
+    """
+    paths: list[str] = []
+    for pattern in filter(None, patterns.split(",")):
+        if os.path.isdir(pattern):
+            found = sorted(
+                os.path.join(folder, name)
+                for folder, _, names in os.walk(pattern)
+                for name in names
+                if name.lower().endswith(IMAGE_ENDINGS)
+            )
+        else:
+            found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if not found:
+            raise FileNotFoundError(f"No photograph matches {pattern!r}.")
+        paths += found
+    if not paths:
+        raise FileNotFoundError("No photographs were named: --input_files takes files, globs and folders.")
+    return list(dict.fromkeys(paths))
+
+
+def caption_photographs(
+    workdir: str, paths: Sequence[str], batch_size: int, decoding: dict[str, Any]
+) -> Iterator[CaptionedPhotograph]:
+    """Captions photographs with a run's best checkpoint.
+
+    Args:
+        workdir: the run's folder.
+        paths: image files of any usual format.
+        batch_size: photographs per batch.
+        decoding: fields of `DecodingConfig` that replace the run's.
+
+    Yields:
+        One result per path, in order; an unusable photograph yields its error and the others go on.
+    """
+    run = load_run(workdir)
+    image_size, crop_fraction = backbone_image_size(run.config.encoder), run.config.encoder.crop_fraction
+    generator = CaptionGenerator(
+        run.captioner, run.vocabulary, run.tokenizer, dataclasses.replace(run.config.decoding, **decoding)
+    )
+    remaining = iter(paths)
+    with tqdm(total=len(paths), desc="captioning", unit="image") as progress:
+        while batch := list(itertools.islice(remaining, batch_size)):
+            images, errors = [], {}
+            for path in batch:
+                try:
+                    images.append(prepare_image(_read(path), image_size, crop_fraction))
+                except UnusablePhotographError as error:
+                    errors[path] = str(error)
+                except tf.errors.InvalidArgumentError:  # Its markers are in place, its pixels are not.
+                    errors[path] = "damaged: the decoder refuses its data"
+            captions = iter(generator({"images": tf.stack(images)}) if images else ())
+            for path in batch:
+                if path in errors:
+                    yield CaptionedPhotograph(path, error=errors[path])
+                else:
+                    yield CaptionedPhotograph(path, candidates=tuple(next(captions)))
+            progress.update(len(batch))
+
+
+def _read(path: str) -> tf.Tensor:
+    return tf.constant(read_photograph(path, PhotographOptions()))

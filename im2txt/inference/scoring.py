@@ -1,0 +1,112 @@
+"""A run scored on a split: perplexity, captions, and what they are worth beside a constant caption and a person's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
+from im2txt.metrics.caption_metrics import best_constant_caption, human_ceiling, score_captions
+from im2txt.metrics.perplexity import build_perplexity
+from im2txt.model.image_encoder import backbone_image_size
+from im2txt.runs.run_folder import Run, check_vocabulary, load_run, read_run_config
+from im2txt.shards import input_pipeline
+from im2txt.shards.input_pipeline import ImageFormat
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import storage
+
+
+def score_run(
+    workdir: str, split: str, output_dir: str, data_dir: str, batch_size: int, decoding: dict[str, Any]
+) -> dict[str, Any]:
+    """Scores a run's best checkpoint and writes captions.json, candidates.json and scores.json.
+
+    Args:
+        workdir: the run's folder.
+        split: name of the split.
+        output_dir: made if absent.
+        data_dir: folder of shards; empty takes the one the run was trained on.
+        batch_size: photographs per batch.
+        decoding: fields of `DecodingConfig` that replace the run's.
+
+    Returns:
+        The content of scores.json: `split`, `step`, `checkpoint`, `perplexity`, `beam_size`, `num_images`, `scores`,
+        and the `scores` of a `floor` (the best constant caption) and a `human` (one reference against the others;
+        empty if a photograph has only one).
+
+    Raises:
+        FileNotFoundError: if the run, the shards or the references are missing.
+        ValueError: if they do not belong together.
+    """
+    if not data_dir:
+        data_dir = read_run_config(workdir).input.data_dir
+    folder = ShardFolder.open(data_dir)
+    data = folder.manifest
+    num_images = data.split(split).images
+    run = load_run(workdir, data)
+    check_vocabulary(run.vocabulary, folder.read_vocabulary(), workdir)
+    references = folder.read_references(split)
+    image_format = None
+    if data.encoder is None:
+        image_format = ImageFormat(backbone_image_size(run.config.encoder), run.config.encoder.crop_fraction)
+    batches = input_pipeline.evaluation_batches(folder, split, image_format, batch_size)
+    with folder.damage_named():
+        perplexity, _ = build_perplexity(run.captioner.word_losses)(tqdm(batches, desc="perplexity", unit="batch"))
+    run = dataclasses.replace(
+        run, config=dataclasses.replace(run.config, decoding=dataclasses.replace(run.config.decoding, **decoding))
+    )
+    photographs = input_pipeline.photograph_batches(folder, split, image_format, batch_size)
+    captions = _caption_all(run, photographs, num_images)
+    # The search finds nothing where all probability lies on words it may not say: scored as an empty caption.
+    scored = {image_id: candidates[0].words if candidates else "" for image_id, candidates in captions.items()}
+    floor_caption, floor_scores = best_constant_caption(references.captions)
+    result = {
+        "split": split,
+        "step": run.step,
+        "checkpoint": os.path.relpath(run.checkpoint, workdir),
+        "perplexity": perplexity,
+        "beam_size": run.config.decoding.beam_size,
+        "num_images": len(scored),
+        "scores": score_captions(scored, references.captions),
+        "floor": {"caption": floor_caption, "scores": floor_scores},
+        "human": {"scores": _human_scores(references.captions)},
+    }
+    results = [{"image_id": image_id, "caption": caption} for image_id, caption in scored.items()]
+    candidates = [
+        {
+            "image_id": image_id,
+            "file_name": references.file_names[image_id],
+            "captions": [dataclasses.asdict(candidate) for candidate in of_image],
+        }
+        for image_id, of_image in captions.items()
+    ]
+    storage.make_directory(output_dir)
+    for name, content in (("captions", results), ("candidates", candidates), ("scores", result)):
+        storage.write_text(storage.join(output_dir, f"{name}.json"), json.dumps(content, indent=1, ensure_ascii=False))
+    return result
+
+
+def _human_scores(captions: dict[int, list[str]]) -> dict[str, float]:
+    """Empty where a photograph has but one caption, which leaves nothing to score it against."""
+    return human_ceiling(captions) if min(map(len, captions.values())) > 1 else {}
+
+
+def _caption_all(run: Run, batches: tf.data.Dataset, num_images: int) -> dict[int, list[Candidate]]:
+    """Captions every photograph once, also where several examples hold it."""
+    generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, run.config.decoding)
+    captions: dict[int, list[Candidate]] = {}
+    with tqdm(total=num_images, desc="captioning", unit="image") as progress:
+        for batch in batches:
+            image_ids = [int(image_id) for image_id in batch["image_id"]]
+            new = [i for i, image_id in enumerate(image_ids) if image_id not in captions]
+            if not new:
+                continue
+            rows = {name: tf.gather(value, new) for name, value in batch.items()}
+            captions |= dict(zip((image_ids[i] for i in new), generator(rows), strict=True))
+            progress.update(len(captions) - progress.n)
+    return captions

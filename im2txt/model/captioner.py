@@ -1,0 +1,83 @@
+"""The captioner: an encoder and a decoder, and what training and decoding ask of the pair."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from im2txt.model.decoders.caption_decoder import CaptionDecoder, State
+from im2txt.model.image_encoder import ImageEncoder
+from im2txt.model.losses import word_losses
+
+
+class Captioner:
+    """Composes an encoder and a decoder.
+
+    Batches are dicts: `images` float32 [I, S, S, 3] or `features` float32 [I, F]; `input_ids` and `target_ids` int32
+    [B, T]; `mask` bool [B, T]. B is a multiple of I: the captions of one photograph stand in consecutive rows and share
+    its pass through the encoder.
+
+    Attributes:
+        encoder: None where batches hold features.
+        decoder: any `CaptionDecoder`.
+    """
+
+    def __init__(self, encoder: ImageEncoder | None, decoder: CaptionDecoder):
+        self.encoder = encoder
+        self.decoder = decoder
+
+    @property
+    def variables(self) -> dict[str, tf.Variable]:
+        """The weights a checkpoint of training holds: the decoder's, and the encoder's if it is trained."""
+        named = {f"decoder/{name}": v for name, v in self.decoder.variables.items()}
+        if self.encoder is not None and self.encoder.trainable_variables:
+            named |= {f"encoder/{name}": v for name, v in self.encoder.variables.items()}
+        return named
+
+    @property
+    def trainable_variables(self) -> dict[str, tf.Variable]:
+        """The weights that gradients change, by the names of `variables`."""
+        if self.encoder is None:
+            return self.variables
+        frozen = {v.ref() for v in self.encoder.variables.values()} - {
+            v.ref() for v in self.encoder.trainable_variables
+        }
+        return {name: v for name, v in self.variables.items() if v.ref() not in frozen}
+
+    def features(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Returns float32 [I, F]: the batch's features, or the encoder's of its images."""
+        if "features" in batch:
+            return batch["features"]
+        if self.encoder is None:
+            raise ValueError("The batch holds images, and this captioner was built without an encoder.")
+        return self.encoder(batch["images"], training)
+
+    def word_losses(
+        self, batch: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None = None, label_smoothing: float = 0.0
+    ) -> tf.Tensor:
+        """Cross entropy of the batch's real words; only they pass through the output layer.
+
+        Args:
+            batch: see the class.
+            dropout_seed: int32 [2] in training, None otherwise.
+            label_smoothing: see `losses.word_losses`.
+
+        Returns:
+            float32 [M], nats, M being the number of True in the mask.
+        """
+        features = self.features(batch, training=dropout_seed is not None)
+        captions_per_image = tf.shape(batch["input_ids"])[0] // tf.shape(features)[0]
+        features = tf.repeat(features, captions_per_image, axis=0)  # [B, F]
+        outputs = self.decoder.unroll(features, batch["input_ids"], dropout_seed)  # [B, T, U]
+        real = tf.where(tf.reshape(batch["mask"], [-1]))[:, 0]  # [M]
+        outputs = tf.gather(tf.reshape(outputs, [-1, outputs.shape[-1]]), real)  # [M, U]
+        target_ids = tf.gather(tf.reshape(batch["target_ids"], [-1]), real)
+        return word_losses(self.decoder.logits(outputs), target_ids, label_smoothing)
+
+    def initial_state(self, batch: dict[str, tf.Tensor]) -> State:
+        """Returns the decoder's state before `<S>`, for a batch that needs only `images` or `features`."""
+        return self.decoder.initial_state(self.features(batch))
+
+    def step_log_probs(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """The step function of beam search: (int32 [B], state) to (float32 log probabilities [B, V], state)."""
+        logits, state = self.decoder.step(word_ids, state)
+        return tf.nn.log_softmax(logits), state

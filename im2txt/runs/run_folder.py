@@ -1,0 +1,184 @@
+"""A run's folder: its configuration, vocabulary and encoder, and the captioner built from them.
+
+WORKDIR/config.json, word_counts.txt    what the run was started with
+WORKDIR/encoder/weights.*               the frozen encoder
+WORKDIR/checkpoints/, best/             see `checkpoints`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from im2txt.configuration import NO_WEIGHTS, EncoderConfig, ExperimentConfig
+from im2txt.model.captioner import Captioner
+from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
+from im2txt.model.image_encoder import ImageEncoder, backbone_image_size
+from im2txt.runs import checkpoints
+from im2txt.shards.manifest import EncoderEntry, Manifest
+from im2txt.system import storage
+from im2txt.text import vocabulary
+from im2txt.text.vocabulary import Vocabulary
+
+CONFIG_NAME = "config.json"
+DATA_NAME = "data_manifest.json"
+FEATURE_ENCODER_NAME = "encoder"
+"""A folder of feature shards holds its encoder's weights in `encoder.index` and `encoder.data-*`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained run, loaded.
+
+    Attributes:
+        config: as the run was started.
+        vocabulary: the run's own.
+        tokenizer: name of the tokenizer of its training captions.
+        captioner: with the checkpoint's weights.
+        step: updates behind the checkpoint.
+        checkpoint: its path.
+    """
+
+    config: ExperimentConfig
+    vocabulary: Vocabulary
+    tokenizer: str
+    captioner: Captioner
+    step: int
+    checkpoint: str
+
+
+def build_captioner(
+    config: ExperimentConfig,
+    words: Vocabulary,
+    encoder: ImageEncoder | None,
+    feature_size: int,
+    word_counts: np.ndarray | None = None,
+) -> Captioner:
+    """Builds a captioner with initial weights; call it under the strategy's scope.
+
+    Args:
+        config: decoder, seed and compute dtype.
+        words: its length is the decoder's vocab_size.
+        encoder: None if batches hold features.
+        feature_size: F.
+        word_counts: int [V], for `decoder.log_frequency_bias`.
+    """
+    decoder = ShowAndTellDecoder(
+        config.decoder,
+        len(words),
+        feature_size,
+        config.training.seed,
+        word_counts,
+        tf.dtypes.as_dtype(config.training.compute_dtype),
+    )
+    return Captioner(encoder, decoder)
+
+
+def start_run(workdir: str, config: ExperimentConfig, data: Manifest, words: Vocabulary) -> None:
+    """Makes the run's folder, or checks that an old one belongs to the same run.
+
+    Raises:
+        ValueError: if the folder's run had other shards, another vocabulary or another configuration; only how long to
+            train and how to decode may change.
+    """
+    os.makedirs(workdir, exist_ok=True)
+    config_path = os.path.join(workdir, CONFIG_NAME)
+    if os.path.exists(config_path):
+        changes = _changes(ExperimentConfig.from_json(storage.read_text(config_path), config_path), config)
+        if changes:
+            raise ValueError(
+                f"{workdir} holds a run of another configuration ({'; '.join(changes)}). Resume it with the "
+                "configuration it was started with, or name a new --workdir."
+            )
+        check_vocabulary(read_run_vocabulary(workdir), words, workdir)
+        if storage.read_text(os.path.join(workdir, DATA_NAME)) != data.to_json():
+            raise ValueError(
+                f"{config.input.data_dir} no longer holds the shards that the run in {workdir} was started on, so it "
+                "cannot go on as if they were. Restore them, or name a new --workdir."
+            )
+    storage.write_text(os.path.join(workdir, vocabulary.FILE_NAME), words.to_text())
+    storage.write_text(os.path.join(workdir, DATA_NAME), data.to_json())
+    storage.write_text(config_path, config.to_json())
+
+
+def _changes(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
+    pairs = [
+        (f"{section}.{field.name}", getattr(getattr(old, section), field.name), getattr(part, field.name))
+        for section, part in ((name, getattr(new, name)) for name in ("input", "encoder", "decoder", "optimization"))
+        for field in dataclasses.fields(part)
+    ]
+    pairs.append(("training.seed", old.training.seed, new.training.seed))
+    return [f"{name}: {before!r} -> {after!r}" for name, before, after in pairs if before != after]
+
+
+def read_run_config(workdir: str) -> ExperimentConfig:
+    """Reads the run's configuration; FileNotFoundError if the folder holds no run."""
+    path = os.path.join(workdir, CONFIG_NAME)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"No {path}: {workdir!r} is no run of im2txt.train.")
+    return ExperimentConfig.from_json(storage.read_text(path), path)
+
+
+def read_run_vocabulary(workdir: str) -> Vocabulary:
+    """Reads the run's word_counts.txt."""
+    path = os.path.join(workdir, vocabulary.FILE_NAME)
+    return Vocabulary.from_text(storage.read_text(path), path)
+
+
+def check_vocabulary(of_run: Vocabulary, of_data: Vocabulary, workdir: str) -> None:
+    """Raises ValueError if the shards' words are not the run's: their ids would name other words."""
+    if of_run.fingerprint() != of_data.fingerprint():
+        raise ValueError(
+            f"The shards' vocabulary ({len(of_data)} words) is not the one of {workdir} ({len(of_run)} words). Build "
+            f"the shards with --vocabulary_file={os.path.join(workdir, vocabulary.FILE_NAME)}."
+        )
+
+
+def check_features(entry: EncoderEntry, config: EncoderConfig, image_size: int) -> None:
+    """Raises ValueError if feature shards were made by another encoder than the configuration's."""
+    wanted = {
+        "backbone": (entry.backbone, config.backbone),
+        "weights": (entry.weights, os.path.basename(config.weights)),
+        "image_size": (entry.image_size, image_size),
+        "crop_fraction": (round(entry.crop_fraction, 6), round(config.crop_fraction, 6)),
+        "pooling": (entry.pooling, config.pooling),
+    }
+    different = [f"{name} is {made!r}, not {asked!r}" for name, (made, asked) in wanted.items() if made != asked]
+    if different or config.trainable:
+        reason = "; ".join(different) or "an encoder that is trained cannot be cached"
+        raise ValueError(
+            f"The feature shards do not fit the configuration's encoder: {reason}. Make them again with "
+            "`python -m data_prep.cache_features` and this configuration, or train on the photographs' shards."
+        )
+
+
+def load_run(workdir: str, data: Manifest | None = None) -> Run:
+    """Loads a run's best checkpoint.
+
+    Args:
+        workdir: the run's folder.
+        data: manifest of the shards that will be read, if any; with cached features the encoder is not built.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run or no checkpoint.
+        ValueError: if its parts, or the shards, do not belong together.
+    """
+    config = read_run_config(workdir)
+    checkpoint = checkpoints.find_checkpoint(workdir)
+    words = read_run_vocabulary(workdir)
+    trained_on = Manifest.from_json(storage.read_text(os.path.join(workdir, DATA_NAME)))
+    if data is not None and data.encoder is not None:
+        check_features(data.encoder, config.encoder, backbone_image_size(config.encoder))
+        encoder, feature_size = None, data.encoder.feature_shape[0]
+    else:
+        encoder = ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS))
+        feature_size = encoder.feature_shape[0]
+        if not config.encoder.trainable:
+            checkpoints.read_variables(os.path.join(workdir, checkpoints.ENCODER_NAME), encoder.variables)
+    float32 = dataclasses.replace(config, training=dataclasses.replace(config.training, compute_dtype="float32"))
+    captioner = build_captioner(float32, words, encoder, feature_size, np.zeros(len(words)))
+    step = checkpoints.restore_model(checkpoint, captioner.variables)
+    return Run(config, words, trained_on.tokenizer, captioner, step, checkpoint)

@@ -1,0 +1,123 @@
+import os
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from data_prep.building import build_folder
+from im2txt.shards import manifest as manifests
+from im2txt.system import storage
+
+
+def finish(folder, plan="plan a", shard=b"12345"):
+    """Leaves what a finished build leaves."""
+    entry = manifests.ShardEntry("train-00000-of-00001", 5, "00000000", {1: 1})
+    split = manifests.SplitEntry(1, 1, 1, 0, {1: 1}, (entry,))
+    options = {build_folder.PLAN_OPTION: plan}
+    manifest = manifests.Manifest("image", "treebank", "", 0, {"train": split}, {}, options, "0")
+    storage.write_bytes(storage.join(folder, entry.name), shard)
+    manifests.write_manifest(folder, manifest)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = str(tmp_path / "my shards/ü")
+    storage.make_directory(path)
+    return path
+
+
+def test_an_empty_folder_is_claimed_and_an_unfinished_one_of_the_same_plan_continued(folder):
+    assert build_folder.claim(folder, "plan a") is False
+    storage.write_bytes(storage.join(folder, "train-00000-of-00002"), b"")
+    assert build_folder.claim(folder, "plan a") is False
+
+
+def test_an_unfinished_build_of_another_plan_is_refused(folder):
+    build_folder.claim(folder, "plan a")
+    with pytest.raises(RuntimeError, match="holds an unfinished build of other data or other options"):
+        build_folder.claim(folder, "plan b")
+
+
+def test_a_finished_build_is_recognised_and_one_of_another_plan_refused(folder):
+    finish(folder)
+    assert build_folder.claim(folder, "plan a") is True
+    with pytest.raises(RuntimeError, match="holds shards of another build"):
+        build_folder.claim(folder, "plan b")
+
+
+def test_a_folder_of_something_else_is_refused(folder):
+    storage.write_bytes(storage.join(folder, "holiday.jpg"), b"")
+    with pytest.raises(RuntimeError, match="is not empty: it holds 'holiday.jpg'. Choose another --output_dir"):
+        build_folder.claim(folder, "plan a")
+    assert os.listdir(folder) == ["holiday.jpg"]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "gone"])
+def test_a_finished_build_whose_shards_are_damaged_is_built_again(folder, damage):
+    finish(folder)
+    shard = storage.join(folder, "train-00000-of-00001")
+    if damage == "gone":
+        os.remove(shard)
+    else:
+        storage.write_bytes(shard, b"123")
+    assert build_folder.claim(folder, "plan a") is False
+    assert not storage.exists(storage.join(folder, manifests.FILE_NAME))
+    assert build_folder.claim(folder, "plan a") is False
+
+
+def test_leftovers_of_a_killed_writer_are_removed(folder):
+    storage.write_bytes(storage.join(folder, ".tmp-17-0a0b0c0d"), b"half")
+    build_folder.claim(folder, "plan a")
+    assert os.listdir(folder) == [build_folder.PLAN_NAME]
+    storage.write_bytes(storage.join(folder, ".tmp-17-0a0b0c0d"), b"half")
+    build_folder.claim(folder, "plan a")
+    assert os.listdir(folder) == [build_folder.PLAN_NAME]
+
+
+def test_two_builds_at_once_are_refused_and_the_first_named(folder):
+    with (
+        build_folder.locked(folder),
+        pytest.raises(RuntimeError, match=rf"Another build is running in .* \(process {os.getpid()} on "),
+        build_folder.locked(folder),
+    ):
+        pass
+
+
+def test_the_lock_is_gone_after_the_build_however_it_ended(folder):
+    with pytest.raises(KeyError, match="boom"), build_folder.locked(folder):
+        raise KeyError("boom")
+    assert os.listdir(folder) == []
+    with build_folder.locked(folder):
+        pass
+
+
+def test_the_lock_of_a_killed_process_does_not_bind(folder):
+    code = (
+        "import os, signal, sys\n"
+        "from data_prep.building import build_folder\n"
+        "with build_folder.locked(sys.argv[1]): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, folder], check=False).returncode == -9
+    assert os.listdir(folder) == [build_folder.LOCK_NAME]
+    with build_folder.locked(folder):
+        assert build_folder.claim(folder, "plan a") is False
+
+
+def test_the_lock_makes_the_folder(tmp_path):
+    with build_folder.locked(str(tmp_path / "a/b")):
+        assert (tmp_path / "a/b").is_dir()
+
+
+def test_a_remote_folder_is_claimed_and_recognised():
+    folder = f"memory://{uuid.uuid4()}/shards"
+    with build_folder.locked(folder):
+        assert build_folder.claim(folder, "plan a") is False
+        assert build_folder.claim(folder, "plan a") is False
+        build_folder.release(folder)
+        finish(folder)
+        assert build_folder.claim(folder, "plan a") is True
+
+
+def test_a_remote_folder_that_is_not_there_before_its_first_file_counts_as_empty():
+    assert build_folder.claim(f"memory://{uuid.uuid4()}/shards", "plan a") is False

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from data_prep.building.skips import Skip, TooManySkipsError, check_limit, count_reasons, write_skips
+
+PHOTOGRAPHS = [Skip(i, f"{i}.jpg", "truncated", "ends early") for i in range(3)]
+CAPTIONS = [
+    Skip(9, "9.jpg", "empty_caption", "no word", caption="ü"),
+    Skip(9, "9.jpg", "special_word", "x", caption="y"),
+]
+
+
+def test_up_to_the_limit_all_is_well():
+    check_limit(PHOTOGRAPHS, images=300, captions=1500, limit=0.01)
+    check_limit(CAPTIONS, images=40, captions=200, limit=0.01)
+    check_limit(PHOTOGRAPHS + CAPTIONS, images=3, captions=2, limit=1)
+    check_limit([], images=3, captions=2, limit=0)
+
+
+def test_beyond_it_reasons_and_first_case_are_told():
+    with pytest.raises(
+        TooManySkipsError, match=r"3 of 299 photographs cannot be used \(3 truncated\), more than"
+    ) as error:
+        check_limit(PHOTOGRAPHS, images=299, captions=1495, limit=0.01)
+    assert "--max_skipped_fraction=0.01. The first is '0.jpg': ends early." in str(error.value)
+    with pytest.raises(
+        TooManySkipsError, match=r"2 of 199 captions cannot be used \(1 empty_caption, 1 special_word\)"
+    ):
+        check_limit(CAPTIONS, images=40, captions=199, limit=0.01)
+
+
+def test_what_is_in_no_split_is_left_out_on_purpose():
+    check_limit([Skip(1, "1.jpg", "no_split", "")] * 99, images=1, captions=1, limit=0)
+
+
+def test_reasons_are_counted_in_order():
+    assert list(count_reasons(PHOTOGRAPHS + CAPTIONS).items()) == [
+        ("empty_caption", 1),
+        ("special_word", 1),
+        ("truncated", 3),
+    ]
+
+
+def test_the_file_holds_one_object_per_line(tmp_path):
+    path = write_skips(str(tmp_path), PHOTOGRAPHS[:1] + CAPTIONS[:1])
+    assert path == str(tmp_path / "skipped.jsonl")
+    assert [json.loads(line) for line in (tmp_path / "skipped.jsonl").read_text().splitlines()] == [
+        {"image_id": 0, "file_name": "0.jpg", "reason": "truncated", "detail": "ends early", "caption": None},
+        {"image_id": 9, "file_name": "9.jpg", "reason": "empty_caption", "detail": "no word", "caption": "ü"},
+    ]
+    write_skips(str(tmp_path), [])
+    assert (tmp_path / "skipped.jsonl").read_text() == ""

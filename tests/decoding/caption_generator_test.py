@@ -1,0 +1,90 @@
+"""Captions from a captioner with planted next words: ids back to sentences, probabilities, what may not be said."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from fakes import VOCABULARY
+
+from im2txt.configuration import DecodingConfig
+from im2txt.decoding.caption_generator import CaptionGenerator
+from im2txt.text.vocabulary import Vocabulary
+
+
+class PlantedCaptioner:
+    """Photographs with feature 0 get "cat runs", the others "dog", each word with probability 0.8 (0.2 for `rival`)."""
+
+    def __init__(self, vocabulary=VOCABULARY, rival="red"):
+        size = len(vocabulary)
+        word = vocabulary.word_to_id
+        self.table = np.full((2, size, size), 1e-9, np.float32)
+        followers = [
+            {"<S>": "cat", "cat": "runs", "runs": "</S>", rival: "</S>"},
+            {"<S>": "dog", "dog": "</S>", rival: "</S>"},
+        ]
+        for kind, pairs in enumerate(followers):
+            for before, after in pairs.items():
+                self.table[kind, word(before), word(after)] = 0.8
+                self.table[kind, word(before), word(rival)] += 0.2
+
+    def initial_state(self, batch):
+        return tf.cast(batch["features"][:, 0], tf.int32)
+
+    def step_log_probs(self, word_ids, kinds):
+        return tf.math.log(tf.gather_nd(self.table, tf.stack([kinds, word_ids], axis=1))), kinds
+
+
+def generate(captioner, vocabulary=VOCABULARY, features=((0.0,), (1.0,)), **decoding):
+    generator = CaptionGenerator(captioner, vocabulary, "treebank", DecodingConfig(**decoding))
+    return generator({"features": tf.constant(features), "image_id": tf.zeros([len(features)], tf.int64)})
+
+
+def test_each_photograph_gets_its_captions_best_first():
+    cats, dogs = generate(PlantedCaptioner(), beam_size=2)
+    assert [c.caption for c in cats] == ["cat runs", "red"]
+    assert [c.words for c in dogs] == ["dog", "red"]
+    assert math.isclose(math.exp(cats[0].log_prob), 0.8**3, rel_tol=1e-4)
+    assert math.isclose(math.exp(cats[1].log_prob), 0.2 * 0.8, rel_tol=1e-4)
+    assert cats[0].is_complete
+
+
+def test_a_caption_cut_off_keeps_its_last_word():
+    (cut,) = generate(PlantedCaptioner(), features=((0.0,),), beam_size=1, max_caption_length=3)
+    assert [(c.caption, c.is_complete) for c in cut] == [("cat runs", False)]
+
+
+def test_unknown_words_are_said_only_where_allowed():
+    planted = PlantedCaptioner(rival="<UNK>")
+    captions = [c.words for c in generate(planted, features=((1.0,),), beam_size=2)[0]]
+    assert captions[0] == "dog"
+    assert not any("<UNK>" in words for words in captions)
+    allowed = [c.words for c in generate(planted, features=((1.0,),), beam_size=2, allow_unknown=True)[0]]
+    assert allowed == ["dog", "<UNK>"]
+
+
+def test_words_are_joined_for_people():
+    vocabulary = Vocabulary([("<S>", 1), ("</S>", 1), ("man", 1), ("'s", 1), ("hat", 1), (".", 1)])
+    table = np.full((len(vocabulary), len(vocabulary)), 1e-9, np.float32)
+    for before, after in zip(["<S>", "man", "'s", "hat", "."], ["man", "'s", "hat", ".", "</S>"], strict=True):
+        table[vocabulary.word_to_id(before), vocabulary.word_to_id(after)] = 1.0
+
+    class Chain:
+        def initial_state(self, batch):
+            return batch["features"]
+
+        def step_log_probs(self, word_ids, state):
+            return tf.math.log(tf.gather(table, word_ids)), state
+
+    (captions,) = generate(Chain(), vocabulary, features=((0.0,),), beam_size=1)
+    assert captions[0].caption == "man's hat."
+    assert captions[0].words == "man 's hat ."
+
+
+@pytest.mark.parametrize("sizes", [(1, 3, 2)])
+def test_batches_of_any_size_give_the_same_captions(sizes):
+    generator = CaptionGenerator(PlantedCaptioner(), VOCABULARY, "treebank", DecodingConfig())
+    for size in sizes:
+        features = tf.constant([[float(i % 2)] for i in range(size)])
+        captions = [candidates[0].caption for candidates in generator({"features": features})]
+        assert captions == [["cat runs", "dog"][i % 2] for i in range(size)]

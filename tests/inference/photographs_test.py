@@ -1,0 +1,215 @@
+"""Tests of photographs on disk: which ones are meant, how they are read, and what a damaged one does to the others."""
+
+import io
+import types
+
+import numpy as np
+import pytest
+from fakes import jpeg
+from PIL import Image
+
+from im2txt.configuration import DecodingConfig, EncoderConfig, ExperimentConfig
+from im2txt.decoding.caption_generator import Candidate
+from im2txt.inference import photographs
+from im2txt.inference.photographs import caption_photographs, find_photographs
+
+SIZE = 8
+
+
+def make_files(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"content")
+    return [str(folder / name) for name in names]
+
+
+def find(folder, *patterns):
+    found = find_photographs(",".join(str(folder / pattern) for pattern in patterns))
+    return [path.removeprefix(f"{folder}/") for path in found]
+
+
+def test_files_are_taken_in_the_order_given_whatever_their_ending(tmp_path):
+    make_files(tmp_path, "b.jpg", "a.txt", "c")
+    assert find(tmp_path, "c", "b.jpg", "a.txt") == ["c", "b.jpg", "a.txt"]
+
+
+def test_globs_are_sorted_and_may_go_deep(tmp_path):
+    make_files(tmp_path, "b.jpg", "a.jpg", "c.png", "deep/er/d.jpg")
+    assert find(tmp_path, "*.jpg") == ["a.jpg", "b.jpg"]
+    assert find(tmp_path, "**/*.jpg") == ["a.jpg", "b.jpg", "deep/er/d.jpg"]
+    assert find(tmp_path, "c.png", "*.jpg") == ["c.png", "a.jpg", "b.jpg"]
+
+
+def test_a_name_that_looks_like_a_glob_is_a_file_first(tmp_path):
+    make_files(tmp_path, "cat[1].jpg", "cat1.jpg")
+    assert find(tmp_path, "cat[1].jpg") == ["cat[1].jpg"]
+
+
+def test_folders_are_searched_through_for_photographs(tmp_path):
+    make_files(tmp_path, "x/b.JPG", "x/a.jpeg", "x/notes.txt", "x/.hidden", "x/sub/c.WebP", "x/sub/d.tiff", "y/e.jpg")
+    assert find(tmp_path, "x") == ["x/a.jpeg", "x/b.JPG", "x/sub/c.WebP", "x/sub/d.tiff"]
+    assert find(tmp_path, "y/", "x/sub") == ["y/e.jpg", "x/sub/c.WebP", "x/sub/d.tiff"]
+
+
+def test_each_photograph_comes_once(tmp_path):
+    make_files(tmp_path, "x/a.jpg", "x/b.jpg")
+    assert find(tmp_path, "x/b.jpg", "x", "x/*.jpg", "x/b.jpg") == ["x/b.jpg", "x/a.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["none.jpg", "*.png", "empty"])
+def test_a_pattern_without_a_photograph_is_named(tmp_path, pattern):
+    make_files(tmp_path, "a.jpg")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError) as error:
+        find(tmp_path, "a.jpg", pattern)
+    assert str(error.value) == f"No photograph matches '{tmp_path / pattern}'."
+
+
+@pytest.mark.parametrize("patterns", ["", ",", ",,"])
+def test_no_pattern_at_all_is_refused(patterns):
+    with pytest.raises(FileNotFoundError, match="No photographs were named: --input_files takes"):
+        find_photographs(patterns)
+
+
+@pytest.fixture
+def captioned(monkeypatch):
+    """Stands in for a run: what it captions is recorded, and a caption is the photograph's mean pixel."""
+    config = ExperimentConfig(
+        encoder=EncoderConfig(backbone="SmallCNN", image_size=SIZE, crop_fraction=1.0),
+        decoding=DecodingConfig(beam_size=3, max_caption_length=9),
+    )
+    seen = types.SimpleNamespace(batches=[], decoding=None)
+
+    class Generator:
+        def __init__(self, captioner, vocabulary, tokenizer, decoding):
+            assert (captioner, vocabulary, tokenizer) == ("captioner", "vocabulary", "tokenizer")
+            seen.decoding = decoding
+
+        def __call__(self, batch):
+            seen.batches.append(batch["images"].numpy())
+            return [[Candidate(f"{image.mean():.3f}", "", 0, 0, True)] for image in seen.batches[-1]]
+
+    run = types.SimpleNamespace(
+        config=config, captioner="captioner", vocabulary="vocabulary", tokenizer="tokenizer", step=1, checkpoint=""
+    )
+    monkeypatch.setattr(photographs, "load_run", lambda workdir: run if workdir == "/run" else None)
+    monkeypatch.setattr(photographs, "CaptionGenerator", Generator)
+    return seen
+
+
+def save(path, pixels, **options):
+    Image.fromarray(pixels).save(path, **options)
+    return str(path)
+
+
+def slope(height=40, width=64):
+    """Dark above, red to the right: no side is like another, and no detail is lost by a JPEG."""
+    rows, columns = np.mgrid[0:height, 0:width] / [[[height]], [[width]]]
+    return (np.stack([columns, rows, rows * columns], axis=-1) * 255).astype(np.uint8)
+
+
+def test_photographs_are_captioned_in_order_in_batches(captioned, tmp_path):
+    levels = [250, 30, 90, 170, 10]
+    paths = [save(tmp_path / f"{i}.png", np.full((5, 9, 3), v, np.uint8)) for i, v in enumerate(levels)]
+    results = list(caption_photographs("/run", paths, 2, {}))
+    assert [result.path for result in results] == paths
+    assert [float(result.candidates[0].caption) for result in results] == pytest.approx(
+        np.array(levels) / 255, abs=0.01
+    )
+    assert [len(batch) for batch in captioned.batches] == [2, 2, 1]
+    assert all(batch.shape[1:] == (SIZE, SIZE, 3) for batch in captioned.batches)
+
+
+def test_flags_replace_the_run_s_decoding(captioned, tmp_path):
+    path = save(tmp_path / "a.png", slope())
+    list(caption_photographs("/run", [path], 1, {"beam_size": 7}))
+    assert captioned.decoding == DecodingConfig(beam_size=7, max_caption_length=9)
+    list(caption_photographs("/run", [path], 1, {}))
+    assert captioned.decoding == DecodingConfig(beam_size=3, max_caption_length=9)
+
+
+def images_of(captioned, path):
+    (result,) = caption_photographs("/run", [path], 1, {})
+    assert result.error == ""
+    return captioned.batches[-1][0]
+
+
+def test_every_usual_format_gives_the_same_pixels(captioned, tmp_path):
+    expected = images_of(captioned, save(tmp_path / "a.png", slope()))
+    for name, options in {
+        "a.jpg": {"quality": 95},
+        "a.bmp": {},
+        "a.tiff": {},
+        "a.webp": {"lossless": True},
+        "without_ending": {"format": "PNG"},
+        "wrong_ending.jpg": {"format": "PNG"},
+    }.items():
+        assert np.abs(images_of(captioned, save(tmp_path / name, slope(), **options)) - expected).max() < 0.04, name
+    Image.fromarray(slope()).quantize(256).save(tmp_path / "a.gif")
+    assert np.abs(images_of(captioned, str(tmp_path / "a.gif")) - expected).max() < 0.15
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turns", "mirrored"), [(3, 2, False), (6, 1, False), (8, 3, False), (2, 0, True)]
+)
+def test_a_photograph_that_lies_on_its_side_is_turned_upright(captioned, tmp_path, orientation, turns, mirrored):
+    expected = images_of(captioned, save(tmp_path / "upright.png", slope()))
+    lying = np.rot90(slope(), turns)  # What the camera stored; the orientation says how to turn it back.
+    if mirrored:
+        lying = lying[:, ::-1]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "lying.jpg", np.ascontiguousarray(lying), quality=95, exif=exif)
+    assert np.abs(images_of(captioned, path) - expected).max() < 0.06
+
+
+def test_grey_and_transparent_photographs_are_captioned(captioned, tmp_path):
+    grey = images_of(captioned, save(tmp_path / "grey.png", slope()[..., 0]))
+    assert np.ptp(grey, axis=-1).max() < 0.02
+    transparent = np.dstack([slope(), np.zeros((40, 64), np.uint8)])
+    assert images_of(captioned, save(tmp_path / "none.png", transparent)).min() > 0.98  # White shines through.
+
+
+def test_a_damaged_photograph_is_reported_and_the_others_go_on(captioned, tmp_path):
+    good = jpeg(1)
+    content = {
+        "a.jpg": good,
+        "cut.jpg": good[:-20],
+        "text.jpg": b"Dear diary",
+        "empty.png": b"",
+        "z.jpg": good,
+        "half.png": _png()[:60],
+    }
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
+    paths = [str(tmp_path / name) for name in content] + [str(tmp_path / "gone.jpg")]
+    for batch_size in (1, 2, 16):
+        results = list(caption_photographs("/run", paths, batch_size, {}))
+        assert [result.path for result in results] == paths
+        errors = [result.error.partition(":")[0] for result in results]
+        assert errors[:1] + errors[4:5] == ["", ""]
+        assert errors[1] == "truncated"
+        assert errors[2:4] == ["not_an_image", "empty_file"]
+        assert errors[5] in ("truncated", "damaged")
+        assert errors[6] == "missing_photograph"
+        assert [bool(result.candidates) for result in results] == [not error for error in errors]
+        assert results[0].candidates == results[4].candidates
+        assert all("\n" not in result.error for result in results)
+
+
+def _png():
+    stream = io.BytesIO()
+    Image.fromarray(slope()).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_jpeg_whose_pixels_do_not_decode_is_reported(captioned, tmp_path):
+    data = bytearray(jpeg(1))
+    data[data.index(b"\xff\xc4") + 5] = 200  # No code of one bit can name 200 symbols.
+    (tmp_path / "odd.jpg").write_bytes(data)
+    good = save(tmp_path / "good.png", slope())
+    odd, fine = caption_photographs("/run", [str(tmp_path / "odd.jpg"), good], 2, {})
+    assert odd.error == "damaged: the decoder refuses its data"
+    assert not odd.candidates
+    assert fine.candidates

@@ -1,0 +1,110 @@
+"""A run scored on a split, checked against its parts computed alone."""
+
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from fakes import VOCABULARY, write_dataset
+
+from im2txt.configuration import DecoderConfig, EncoderConfig, ExperimentConfig, InputConfig
+from im2txt.inference import scoring
+from im2txt.metrics.caption_metrics import score_captions
+from im2txt.runs import checkpoints, run_folder
+from im2txt.shards.references import read_references
+
+FEATURE_SIZE = 6
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data"), {"train": 2, "test": 7}, (3, 1), feature_size=FEATURE_SIZE)
+
+
+@pytest.fixture(scope="module")
+def workdir(dataset, tmp_path_factory):
+    """A run of random weights, large enough to tell photographs apart; nothing is trained."""
+    directory = str(tmp_path_factory.mktemp("run"))
+    config = ExperimentConfig(
+        input=InputConfig(data_dir=dataset.data_dir),
+        encoder=EncoderConfig(backbone="SmallCNN", weights="none", crop_fraction=1.0),
+        decoder=DecoderConfig(embedding_size=6, num_lstm_units=6, initializer_scale=1.0),
+    )
+    run_folder.start_run(directory, config, dataset.manifest, VOCABULARY)
+    captioner = run_folder.build_captioner(config, VOCABULARY, None, FEATURE_SIZE)
+    step = tf.Variable(17, dtype=tf.int64)
+    tree = checkpoints.trackable(captioner.variables)
+    os.makedirs(os.path.join(directory, checkpoints.LATEST_DIRECTORY))
+    checkpoint = tf.train.Checkpoint(global_step=step, model=tree)
+    tf.train.CheckpointManager(checkpoint, os.path.join(directory, checkpoints.LATEST_DIRECTORY), 1).save()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def result(workdir):
+    output_dir = os.path.join(workdir, "evaluation", "test")
+    return scoring.score_run(workdir, "test", output_dir, "", batch_size=3, decoding={"beam_size": 2})
+
+
+def written(workdir, name):
+    with open(os.path.join(workdir, "evaluation", "test", name)) as file:
+        return json.load(file)
+
+
+def test_every_photograph_is_captioned_once(dataset, workdir, result):
+    ids = [row["image_id"] for row in written(workdir, "captions.json")]
+    assert sorted(ids) == sorted(dataset.caption_ids["test"])
+    assert result["num_images"] == 7
+    assert result["step"] == 17
+    assert result["beam_size"] == 2
+    assert all(len(row["captions"]) == 2 for row in written(workdir, "candidates.json"))
+
+
+def test_scores_are_those_of_the_written_captions(dataset, workdir, result):
+    captions = {row["image_id"]: row["caption"] for row in written(workdir, "captions.json")}
+    references = read_references(dataset.data_dir, "test").captions
+    assert result["scores"] == score_captions(captions, references)
+    assert written(workdir, "scores.json")["scores"] == pytest.approx(result["scores"])
+    best = {row["image_id"]: row["captions"][0]["words"] for row in written(workdir, "candidates.json")}
+    assert best == captions
+
+
+def test_perplexity_counts_every_caption_once(dataset, workdir, result):
+    decoder = run_folder.load_run(workdir, dataset.manifest).captioner.decoder
+    total, words = 0.0, 0
+    for image_id, captions in dataset.caption_ids["test"].items():
+        for ids in captions:
+            state = decoder.initial_state(tf.fill([1, FEATURE_SIZE], float(image_id)))
+            for before, after in zip(ids[:-1], ids[1:], strict=True):
+                logits, state = decoder.step(tf.constant([before]), state)
+                total -= float(tf.nn.log_softmax(logits)[0, after])
+                words += 1
+    assert math.isclose(result["perplexity"], math.exp(total / words), rel_tol=1e-5)
+
+
+def test_batch_size_changes_nothing(workdir, result, tmp_path):
+    alone = scoring.score_run(workdir, "test", str(tmp_path), "", batch_size=1, decoding={"beam_size": 2})
+    assert alone["scores"] == result["scores"]
+    np.testing.assert_allclose(alone["perplexity"], result["perplexity"], rtol=1e-6)
+
+
+def test_pair_layout_captions_each_photograph_once(workdir, result, tmp_path):
+    pairs = write_dataset(tmp_path / "pairs", {"train": 2, "test": 7}, (3, 1), layout="pair", feature_size=FEATURE_SIZE)
+    scored = scoring.score_run(workdir, "test", str(tmp_path), pairs.data_dir, batch_size=4, decoding={"beam_size": 2})
+    assert scored["scores"] == pytest.approx(result["scores"])
+    np.testing.assert_allclose(scored["perplexity"], result["perplexity"], rtol=1e-6)
+
+
+def test_shards_of_another_vocabulary_are_refused(workdir, dataset, tmp_path):
+    config = run_folder.read_run_config(workdir)
+    other = str(tmp_path)
+    run_folder.start_run(other, config, dataset.manifest, type(VOCABULARY)([("<S>", 1), ("</S>", 1), ("bird", 1)]))
+    with pytest.raises(ValueError, match=r"vocabulary .* is not the one of .*--vocabulary_file="):
+        run_folder.check_vocabulary(run_folder.read_run_vocabulary(other), VOCABULARY, other)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json.*is no run of im2txt\.train"):
+        scoring.score_run(str(tmp_path), "test", str(tmp_path), "", 1, {})

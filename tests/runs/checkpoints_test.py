@@ -1,0 +1,44 @@
+"""Variables by stable name: what fits is restored, what does not is refused."""
+
+import pytest
+import tensorflow as tf
+
+from im2txt.runs import checkpoints
+
+
+def variables(**shapes):
+    return {name.replace("__", "/"): tf.Variable(tf.fill(shape, 3.0)) for name, shape in shapes.items()}
+
+
+def test_written_variables_come_back(tmp_path):
+    path = str(tmp_path / "weights")
+    checkpoints.write_variables(path, variables(conv__kernel=[2, 3], conv__bias=[3]))
+    read = {name: tf.Variable(tf.zeros_like(v)) for name, v in variables(conv__kernel=[2, 3], conv__bias=[3]).items()}
+    checkpoints.read_variables(path, read)
+    assert all(float(tf.reduce_min(v)) == 3.0 for v in read.values())
+
+
+@pytest.mark.parametrize(
+    "asked", [{"conv__kernel": [2, 4]}, {"conv__kernel": [2, 3], "other": [1]}, {"conv__gamma": [2, 3]}, {}]
+)
+def test_other_names_or_shapes_are_refused(tmp_path, asked):
+    path = str(tmp_path / "weights")
+    checkpoints.write_variables(path, variables(conv__kernel=[2, 3]))
+    with pytest.raises(ValueError, match="does not fit this model"):
+        checkpoints.read_variables(path, variables(**asked))
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"weights\.index"):
+        checkpoints.read_variables(str(tmp_path / "weights"), variables(a=[1]))
+    with pytest.raises(FileNotFoundError, match=r"No checkpoint in .*im2txt\.train"):
+        checkpoints.find_checkpoint(str(tmp_path))
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = str(tmp_path / "weights")
+    checkpoints.write_variables(path, variables(kernel=[50, 50]))
+    data = tmp_path / "weights.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(ValueError, match="does not fit this model"):
+        checkpoints.read_variables(path, variables(kernel=[50, 50]))

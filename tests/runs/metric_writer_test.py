@@ -1,0 +1,64 @@
+"""Tests of a run's figures, above all after it was interrupted."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from im2txt.runs.metric_writer import FILE_NAME, MetricWriter
+
+
+def rows(workdir):
+    return [json.loads(line) for line in (workdir / FILE_NAME).read_text().splitlines()]
+
+
+def write(workdir, first_step, steps, loss=1.0):
+    with MetricWriter(str(workdir), first_step) as writer:
+        for step in steps:
+            writer.write("train", step, step / 3, {"loss": loss})
+
+
+def test_rows_hold_what_was_written(tmp_path):
+    with MetricWriter(str(tmp_path), 0) as writer:
+        writer.write("train", 10, 1 / 3, {"loss": 2.5, "learning_rate": 0.1})
+        writer.write("val", 10, 1 / 3, {"perplexity": 12.0})
+        assert len(rows(tmp_path)) == 2  # At once: who looks at a running training sees them.
+    assert rows(tmp_path) == [
+        {"kind": "train", "step": 10, "epoch": 0.3333, "loss": 2.5, "learning_rate": 0.1},
+        {"kind": "val", "step": 10, "epoch": 0.3333, "perplexity": 12.0},
+    ]
+
+
+def test_rows_past_the_resumed_step_are_dropped(tmp_path):
+    write(tmp_path, 0, [1, 2, 3, 4])
+    write(tmp_path, 2, [3, 4, 5], loss=9.0)
+    assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [(1, 1.0), (2, 1.0), (3, 9.0), (4, 9.0), (5, 9.0)]
+
+
+@pytest.mark.parametrize("torn", ['{"kind": "train", "st', '{"kind": "train", "step": 2, "epoch": 0, "loss": 1}'])
+def test_a_torn_last_line_is_dropped(tmp_path, torn):
+    write(tmp_path, 0, [1])
+    with open(tmp_path / FILE_NAME, "a") as file:
+        file.write(torn)
+    write(tmp_path, 5, [6])
+    assert [row["step"] for row in rows(tmp_path)] == [1, 6]
+
+
+def test_no_other_files_are_left(tmp_path):
+    write(tmp_path, 0, [1])
+    write(tmp_path, 1, [2])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE_NAME, "tensorboard"]
+
+
+def test_tensorboard_gets_the_same_figures(tmp_path):
+    with MetricWriter(str(tmp_path), 0) as writer:
+        writer.write("train", 10, 0.5, {"loss": 2.5})
+        writer.write("val", 20, 1.0, {"loss": 1.5, "perplexity": 4.5})
+    (path,) = (tmp_path / "tensorboard").iterdir()
+    assert path.name.startswith("events.out.tfevents")
+    figures = [
+        (value.tag, event.step, float(tf.make_ndarray(value.tensor)))
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    ]
+    assert figures == [("train/loss", 10, 2.5), ("val/loss", 20, 1.5), ("val/perplexity", 20, 4.5)]

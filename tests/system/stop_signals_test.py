@@ -1,0 +1,30 @@
+"""Signals as a request to stop."""
+
+import os
+import signal
+
+import pytest
+
+from im2txt.system.stop_signals import stop_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_a_request(number):
+    with stop_signals() as stop_requested:
+        assert not stop_requested()
+        os.kill(os.getpid(), number)
+        assert stop_requested()
+
+
+def test_a_second_signal_ends_at_once():
+    with stop_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_are_put_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with stop_signals():
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
