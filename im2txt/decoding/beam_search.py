@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from im2txt.decoding import wide_top_k
+from im2txt.decoding.search_result import BeamSearchResult
 
 State = Any
 """Any nest of tensors whose first dimension counts partial captions."""
@@ -38,32 +39,11 @@ _MIN_WORD_LOG_PROB = math.log(1e-12)
 _NEVER = -math.inf
 
 
-class BeamSearchResult(NamedTuple):
-    """The captions of each image, best first; slots from `counts` on are empty.
-
-    Attributes:
-        word_ids: int32 [B, K, L], `start_id` first; complete captions hold `end_id` at `lengths - 1`, and all slots are
-            padded with `end_id`.
-        lengths: int32 [B, K], `start_id` and (if complete) `end_id` counted; 0 in empty slots.
-        scores: float32 [B, K], what captions are ranked by, length-normalised if complete; -inf in empty slots.
-        log_probs: float32 [B, K], unnormalised, in nats; -inf in empty slots.
-        is_complete: bool [B, K]; one image has either complete or cut-off captions, never both. The last word of a
-            cut-off caption is a real word, not `end_id`.
-        counts: int32 [B], captions found, 0 to K.
-    """
-
-    word_ids: tf.Tensor
-    lengths: tf.Tensor
-    scores: tf.Tensor
-    log_probs: tf.Tensor
-    is_complete: tf.Tensor
-    counts: tf.Tensor
-
-
 class _Partials(NamedTuple):
     """Captions without end, best first; padded with `end_id`; log_prob -inf marks an empty slot."""
 
     word_ids: tf.Tensor  # int32 [B, K, L]
+    word_log_probs: tf.Tensor  # float32 [B, K, L]
     log_probs: tf.Tensor  # float32 [B, K]
 
 
@@ -71,6 +51,7 @@ class _Complete(NamedTuple):
     """Captions with end, best first; padded with `end_id`; score -inf marks an empty slot."""
 
     word_ids: tf.Tensor  # int32 [B, K, L]
+    word_log_probs: tf.Tensor  # float32 [B, K, L]
     lengths: tf.Tensor  # int32 [B, K]
     log_probs: tf.Tensor  # float32 [B, K]
     scores: tf.Tensor  # float32 [B, K]
@@ -190,16 +171,18 @@ def _start(
 
     pool = [batch_size, beam_size]
     start_words = tf.constant([start_id] + [end_id] * (max_caption_length - 1), tf.int32)
-    none = tf.fill(pool, _NEVER)
+    none, no_words = tf.fill(pool, _NEVER), tf.zeros([*pool, max_caption_length])
     return _Search(
         length=tf.constant(1),
         state=tf.nest.map_structure(expand, initial_state),
         partials=_Partials(
             word_ids=tf.broadcast_to(start_words, [*pool, max_caption_length]),
+            word_log_probs=no_words,
             log_probs=tf.where(tf.range(beam_size) == 0, 0.0, none),
         ),
         complete=_Complete(
             word_ids=tf.fill([*pool, max_caption_length], end_id),
+            word_log_probs=no_words,
             lengths=tf.zeros(pool, tf.int32),
             log_probs=none,
             scores=none,
@@ -251,10 +234,13 @@ def _extend(
     totals = search.partials.log_probs[:, :, tf.newaxis] + log_probs  # [B, K, W]
     totals = tf.where(log_probs >= _MIN_WORD_LOG_PROB, totals, _NEVER)
     is_end = words == end_id
+    is_new = tf.range(search.partials.word_ids.shape[2]) == search.length  # [L]
 
     ended = tf.reduce_max(tf.where(is_end, totals, _NEVER), axis=2)  # [B, K]
+    end_log_probs = tf.reduce_max(tf.where(is_end, log_probs, _NEVER), axis=2)
     new_complete = _Complete(
         word_ids=search.partials.word_ids,  # the padding already is end_id
+        word_log_probs=tf.where(is_new, end_log_probs[:, :, tf.newaxis], search.partials.word_log_probs),
         lengths=tf.fill(tf.shape(ended), search.length + 1),
         log_probs=ended,
         scores=ended * length_weights[search.length + 1],
@@ -266,14 +252,16 @@ def _extend(
     flat_totals = tf.reshape(tf.where(is_end, _NEVER, totals), [-1, beam_size * num_words])
     best, kept = tf.math.top_k(flat_totals, k=beam_size)  # [B, K]
     parents = kept // num_words
-    added = tf.gather(tf.reshape(words, [-1, beam_size * num_words]), kept, batch_dims=1)
-    history = tf.gather(search.partials.word_ids, parents, batch_dims=1)  # [B, K, L]
-    position = tf.range(history.shape[2])
-    word_ids = tf.where(position == search.length, added[:, :, tf.newaxis], history)
 
+    def extend(histories: tf.Tensor, chosen_from: tf.Tensor) -> tf.Tensor:  # [B, K, L], [B, K, W] -> [B, K, L]
+        added = tf.gather(tf.reshape(chosen_from, [-1, beam_size * num_words]), kept, batch_dims=1)
+        return tf.where(is_new, added[:, :, tf.newaxis], tf.gather(histories, parents, batch_dims=1))
+
+    word_ids = extend(search.partials.word_ids, words)
+    word_log_probs = extend(search.partials.word_log_probs, log_probs)
     # Dropping those without hope lets in only worse ones, which have none either.
     has_hope = best * length_weights[-1] > complete.scores[:, -1:]
-    return _Partials(word_ids, tf.where(has_hope, best, _NEVER)), parents, complete
+    return _Partials(word_ids, word_log_probs, tf.where(has_hope, best, _NEVER)), parents, complete
 
 
 def _result(search: _Search, end_id: int) -> BeamSearchResult:
@@ -285,11 +273,13 @@ def _result(search: _Search, end_id: int) -> BeamSearchResult:
     found = scores > _NEVER  # [B, K]
     lengths = tf.where(completed, complete.lengths, search.length)
     word_ids = tf.where(completed[:, :, tf.newaxis], complete.word_ids, partials.word_ids)
+    word_log_probs = tf.where(completed[:, :, tf.newaxis], complete.word_log_probs, partials.word_log_probs)
     return BeamSearchResult(
         word_ids=tf.where(found[:, :, tf.newaxis], word_ids, end_id),
         lengths=tf.where(found, lengths, 0),
         scores=scores,
         log_probs=log_probs,
+        word_log_probs=tf.where(found[:, :, tf.newaxis], word_log_probs, 0.0),
         is_complete=completed & found,
         counts=tf.reduce_sum(tf.cast(found, tf.int32), axis=1),
     )

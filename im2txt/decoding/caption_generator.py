@@ -8,7 +8,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from im2txt.configuration import DecodingConfig
-from im2txt.decoding.beam_search import BeamSearchResult, beam_search
+from im2txt.decoding.beam_search import beam_search
+from im2txt.decoding.search_result import BeamSearchResult
 from im2txt.model.captioner import Captioner
 from im2txt.text.tokenization import detokenize
 from im2txt.text.vocabulary import Vocabulary
@@ -24,6 +25,7 @@ class Candidate:
         log_prob: sum over its words, nats.
         score: what candidates are ranked by; log_prob, length-normalised where asked for.
         is_complete: whether `</S>` was reached within the allowed length.
+        word_log_probs: of each of `words` and, if complete, of `</S>`; nats, sums to log_prob.
     """
 
     caption: str
@@ -31,6 +33,7 @@ class Candidate:
     log_prob: float
     score: float
     is_complete: bool
+    word_log_probs: tuple[float, ...]
 
 
 class CaptionGenerator:
@@ -71,6 +74,7 @@ class CaptionGenerator:
             log_prob=float(result.log_probs[b, k]),
             score=float(result.scores[b, k]),
             is_complete=bool(result.is_complete[b, k]),
+            word_log_probs=tuple(result.word_log_probs[b, k, 1 : result.lengths[b, k]].tolist()),
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from im2txt.decoding import beam_search
+from im2txt.decoding.search_result import BeamSearchResult
 
 Caption = tuple[tuple[int, ...], float, float, bool]  # word_ids, log_prob, score, is_complete
 NextProbs = Callable[[Sequence[int]], np.ndarray]
@@ -54,9 +55,9 @@ def log(table: np.ndarray) -> np.ndarray:
         return np.log(table).astype(np.float32)
 
 
-def captions_of(result: beam_search.BeamSearchResult) -> list[list[Caption]]:
+def captions_of(result: BeamSearchResult) -> list[list[Caption]]:
     """The filled slots; checks on the way that the empty ones and the padding are as documented."""
-    ids, lengths, scores, log_probs, is_complete, counts = (value.numpy() for value in result)
+    ids, lengths, scores, log_probs, word_log_probs, is_complete, counts = (value.numpy() for value in result)
     assert ids.dtype == lengths.dtype == counts.dtype == np.int32
     captions: list[list[Caption]] = []
     for image, count in enumerate(counts):
@@ -64,6 +65,7 @@ def captions_of(result: beam_search.BeamSearchResult) -> list[list[Caption]]:
         assert np.all(scores[image, count:] == -math.inf)
         assert np.all(log_probs[image, count:] == -math.inf)
         assert not np.any(is_complete[image, count:])
+        assert not np.any(word_log_probs[image, count:])
         captions.append([])
         for slot in range(count):
             length = lengths[image, slot]
@@ -76,7 +78,11 @@ def captions_of(result: beam_search.BeamSearchResult) -> list[list[Caption]]:
                 )
             )
     positions = np.arange(ids.shape[2])
-    assert len(set(ids[positions >= lengths[:, :, np.newaxis]].tolist())) <= 1
+    padding = positions >= lengths[:, :, np.newaxis]
+    assert len(set(ids[padding].tolist())) <= 1
+    assert not np.any(word_log_probs[padding])
+    assert not np.any(word_log_probs[:, :, 0])
+    np.testing.assert_allclose(word_log_probs.sum(axis=2)[lengths > 0], log_probs[lengths > 0], rtol=1e-5, atol=1e-6)
     return captions
 
 
@@ -89,7 +95,7 @@ def search_tables(
         input_signature=[tf.TensorSpec([None, *tables.shape[1:]], tf.float32)],
         jit_compile=jit_compile,
     )
-    def search(log_tables: tf.Tensor) -> beam_search.BeamSearchResult:
+    def search(log_tables: tf.Tensor) -> BeamSearchResult:
         batch_size = tf.shape(log_tables)[0]
 
         def step(word_ids: tf.Tensor, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, Any]:
@@ -252,7 +258,7 @@ def test_nested_state_follows_its_caption_when_beams_are_reordered() -> None:
         return lambda ids: table[functools.reduce(lambda code, word: (code * 31 + word + 1) % num_codes, ids, 0)]
 
     @tf.function
-    def search() -> beam_search.BeamSearchResult:
+    def search() -> BeamSearchResult:
         state = {
             "images": tf.range(num_images),
             "nested": (tf.zeros([num_images], tf.int32), tf.zeros([num_images, max_length], tf.int32)),
@@ -265,6 +271,31 @@ def test_nested_state_follows_its_caption_when_beams_are_reordered() -> None:
     for table, captions in zip(tables, captions_of(search()), strict=True):
         expected = reference_search(lookup_history(table), max_caption_length=max_length)
         assert_same_captions(captions, expected)
+
+
+@pytest.mark.parametrize("max_caption_length", [3, 10])
+def test_each_word_has_the_log_prob_its_step_gave_it(max_caption_length: int) -> None:
+    tables = log(random_tables(seed=9, batch_size=40, end_id=4))
+
+    def step(word_ids: tf.Tensor, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, Any]:
+        images, steps = state
+        return tf.gather_nd(tables, tf.stack([images, steps, word_ids], axis=1)), (images, steps + 1)
+
+    result = beam_search.beam_search(
+        step,
+        (tf.range(40), tf.zeros([40], tf.int32)),
+        batch_size=40,
+        start_id=0,
+        end_id=4,
+        max_caption_length=max_caption_length,
+        length_normalization_factor=1.0,
+    )
+    ids, lengths, found = result.word_ids.numpy(), result.lengths.numpy(), result.word_log_probs.numpy()
+    for image, slot in zip(*np.nonzero(lengths), strict=True):
+        for t in range(1, lengths[image, slot]):
+            before, word = ids[image, slot, t - 1 : t + 1]
+            assert found[image, slot, t] == tables[image, t - 1, before, word]  # To the last bit.
+    assert set(result.is_complete.numpy()[lengths > 0].tolist()) == {True, False}
 
 
 def test_beam_of_one_is_greedy() -> None:

@@ -49,9 +49,15 @@ def test_each_photograph_gets_its_captions_best_first():
     assert cats[0].is_complete
 
 
+def test_every_word_and_the_end_have_their_probability():
+    cats, dogs = generate(PlantedCaptioner(), beam_size=2)
+    assert [pytest.approx(p, rel=1e-4) for p in (0.8, 0.8, 0.8)] == np.exp(cats[0].word_log_probs).tolist()
+    assert [pytest.approx(p, rel=1e-4) for p in (0.2, 0.8)] == np.exp(dogs[1].word_log_probs).tolist()
+
+
 def test_a_caption_cut_off_keeps_its_last_word():
     (cut,) = generate(PlantedCaptioner(), features=((0.0,),), beam_size=1, max_caption_length=3)
-    assert [(c.caption, c.is_complete) for c in cut] == [("cat runs", False)]
+    assert [(c.caption, c.is_complete, len(c.word_log_probs)) for c in cut] == [("cat runs", False, 2)]
 
 
 def test_unknown_words_are_said_only_where_allowed():

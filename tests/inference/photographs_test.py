@@ -88,7 +88,7 @@ def captioned(monkeypatch):
 
         def __call__(self, batch):
             seen.batches.append(batch["images"].numpy())
-            return [[Candidate(f"{image.mean():.3f}", "", 0, 0, True)] for image in seen.batches[-1]]
+            return [[Candidate(f"{image.mean():.3f}", "", 0, 0, True, ())] for image in seen.batches[-1]]
 
     run = types.SimpleNamespace(
         config=config, captioner="captioner", vocabulary="vocabulary", tokenizer="tokenizer", step=1, checkpoint=""
