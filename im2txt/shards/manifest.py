@@ -105,6 +105,9 @@ class Manifest:
         options: what the build was asked for.
         tool_version: version that wrote the folder.
         encoder: for feature shards, None for image shards.
+        warnings: what the build found odd and took all the same, one sentence each.
+        vocabulary_only_captions: captions that count in the vocabulary and are not in the train shards: their
+            photographs turned out unusable when they were read.
     """
 
     layout: Layout
@@ -116,6 +119,8 @@ class Manifest:
     options: dict[str, Any]
     tool_version: str
     encoder: EncoderEntry | None = None
+    warnings: tuple[str, ...] = ()
+    vocabulary_only_captions: int = 0
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
@@ -130,6 +135,7 @@ class Manifest:
             if fields.get("format_version") != FORMAT_VERSION:
                 raise ValueError(f"format_version is {fields.get('format_version')}, this tool reads {FORMAT_VERSION}")
             fields["splits"] = {name: _split_entry(entry) for name, entry in fields["splits"].items()}
+            fields["warnings"] = tuple(fields.get("warnings", ()))
             if fields["encoder"] is not None:
                 shape = tuple(fields["encoder"].pop("feature_shape"))
                 fields["encoder"] = EncoderEntry(feature_shape=shape, **fields["encoder"])

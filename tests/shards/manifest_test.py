@@ -29,6 +29,8 @@ MANIFEST = manifests.Manifest(
     skipped={"truncated": 1},
     options={"verify": "header"},
     tool_version="0.1.0",
+    warnings=("captions.csv: one line was mended.",),
+    vocabulary_only_captions=5,
 )
 # As the first version wrote it.
 GOLDEN = """
