@@ -14,98 +14,19 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from im2txt.text.coco_tokenization import TWO_WORDS, coco_tokens_of_one
+
 CHAR_SPACE = "▁"  # U+2581: visible, and not white space
-
-_TWO_WORDS = {
-    "cannot": ["can", "not"],
-    "gimme": ["gim", "me"],
-    "gonna": ["gon", "na"],
-    "gotta": ["got", "ta"],
-    "lemme": ["lem", "me"],
-    "wanna": ["wan", "na"],
-}
-
-# ---- coco. The rules stand in an order that gives the longest match of Stanford's lexer. What no
-# rule takes is dropped: white space, quotation marks, . , : ; ? ! - -- ... and emoji.
-
-_ABBREVIATIONS = (
-    r"jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|mon|tues?|wed|thu|thurs|fri|"
-    r"ala|ariz|calif|colo|conn|fla|ga|ind|kans?|ky|md|mich|minn|mo|mont|neb|nev|okla|penn|tenn|"
-    r"va|vt|wis|wyo|ste?|ave|blvd|rd|sq|mt|ft|bldg|"
-    r"mrs?|ms|dr|prof|gen|gov|sens?|reps?|col|lt|sgt|capt|maj|cmdr|adm|rev|hon|pres|supt|det|insp|"
-    r"pvt|pfc|spc|jr|sr|esq|ph\.d|messrs|mme|mlle|"
-    r"bros|co|corp|inc|ltd|plc|assn|dept|univ|est|elec|natl|intl|etc|vs|al|cf|tel|ext"
-)
-_ABBREVIATIONS_IN_CAPITALS = "Ark|Del|Ill|La|Mass|Miss|Ore|Pa|Tex|Wash"
-_SENTENCE_STARTS = (
-    "A|An|As|At|But|He|Here?|If|In|It|Many|One|Other|She|Some|That|The|Their|There|These|They|"
-    "This|We|What|When|While|You"
-)
-
-_COCO_CHARACTERS = str.maketrans(
-    {"’": "'", "\u00ad": "", "£": "#", "€": "$", "¢": " cents "}
-    | {"¼": " 1/4 ", "½": " 1/2 ", "¾": " 3/4 ", "⅓": " 1/3 ", "⅔": " 2/3 "}
-)
-_COCO_BRACKETS = str.maketrans({"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"})
-
-
-@functools.cache
-def _coco_lexer() -> re.Pattern[str]:
-    # \w lacks the combining marks, without which Hindi or Tamil words would fall to pieces.
-    marks = "".join(c for c in map(chr, range(0x300, 0xFE00)) if unicodedata.category(c)[0] == "M")
-    letter = rf"[\w{marks}]"  # or a digit, or "_"
-    start = rf"(?:(?!\d){letter})"
-    end = rf"(?!{letter})"
-    slash_part = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"
-    capitals = f"{_ABBREVIATIONS_IN_CAPITALS}|{_ABBREVIATIONS_IN_CAPITALS.upper()}"
-    sentence_start = rf"\s*(?:$|(?:{_SENTENCE_STARTS}){end})"
-    return re.compile(
-        rf"""
-          [A-Za-z]+(?!\S)                                          # most words, quickly
-        | </?[A-Za-z!][^<>\s]*>                                    # <b>
-        | https?://[^\s"<>|(){{}}]*[^\s"<>|(){{}}.,;:!?']
-        | {letter}+(?:[.-]{letter}+)*@{letter}+(?:\.{letter}+)*    # me@home.org
-        | [@\#]{start}{letter}*                                    # #hashtag
-        | [:;=]-?[()DP]{end}                                       # :-)
-        | {slash_part}(?:/{slash_part}){{1,2}}{end}                # and/or, 1/2
-        | {start}{letter}*?(?=(?i:n['`]t){end}) | (?i:n['`]t){end}           # do|n't
-        | (?<!')'(?i:s|m|d|re|ve|ll){end}                                    # man|'s, we|'ll
-        | (?<!['\d])'(?i:t(?=is|was)|n'|n(?![\w.])|(?:em|till?|cause){end})  # rock|'n'|roll
-        | (?<!['\d])'(?:[2-9]0[sS]{end}|\d\d(?![-\w'%]|[.,:]\d))             # '70s, '05
-        | (?:[DOLdol]'(?={letter})|[A-HJ-XZn]'(?={letter}{{3}})){letter}+(?:[-‐]{letter}+)*
-        | (?i:c'm|ma'a|s'more){letter}+ | [Yy]'(?={letter}) | (?i:ol)'{end}
-        | {letter}+(?:[.,]{letter}+)*(?:[.,]?[-‐]{letter}+)+       # two-tiered, 5.5-inch
-        | [A-Za-z]\.(?:[A-Za-z]\.)+{end}                           # U.S.
-        | [A-Za-z]\.(?!{start}|{sentence_start})                   # J. K. Rowling
-        | (?:(?i:{_ABBREVIATIONS})|{capitals})\.(?!{start})
-        | (?i:nos?|figs?|pp|ca|op)\.(?=\ ?\d)                      # no. 5, but: he said no|.
-        | {start}{letter}*(?:-{letter}+)*\.(?=[,;:])               # the period of "bldg.," stays
-        | {start}{letter}*(?:[.!?]{start}{letter}*)+               # x.com, dogs.one
-        | [A-Z]+(?:&[A-Z]+)+ | [A-Z]{{1,2}}\$ | [Cc]\+\+ | [Cc]\#  # AT&T, US|$|5
-        | [+-]?\d*(?:[.,:]\d+)+ | [+-]\d+                          # 5:30, 1,000
-        | {letter}+
-        | [!?]{{2,}} | \*+ | -{{5,}} | \#+
-        | [^\s.,:;?!'"`‘“”«»‹›…‒–—―\u200b-\u200f\ufe00-\ufe0f\ufeff\U00010000-\U0010ffff-]
-        """,
-        re.VERBOSE,
-    )
 
 
 def _coco(caption: str) -> list[str]:
     """Stanford's `PTBTokenizer -lowerCase`, less the punctuation that coco-caption deletes.
 
-    The quirks are Stanford's, and kept because published scores have them: `u.s.` and `etc.` hold
-    their period, brackets become `-lrb-` and `-rrb-` and stay, so do `!!` and `&`; `£` becomes `#`.
-    Differs in curly apostrophes (made straight everywhere), in HTML entities (left alone), in some
-    faces, and where Stanford looks across the line's end: `the letter b.` loses its period here, and
-    there only if the next caption in the file begins with a word such as `A`.
+    `im2txt.text.coco_tokenization` tells what is odd about it. One caption alone stands as if another followed that
+    begins with a word such as `A`: `the letter b.` loses its period.
     """
-    words = []
-    text = unicodedata.normalize("NFC", caption).translate(_COCO_CHARACTERS)
-    for match in _coco_lexer().findall(text):
-        word = unicodedata.normalize("NFC", match.lower())
-        words += _TWO_WORDS.get(word) or [word.translate(_COCO_BRACKETS)]
-    return words
+    normal = unicodedata.normalize("NFC", caption)
+    return [unicodedata.normalize("NFC", word) for token in coco_tokens_of_one(normal) for word in token.split()]
 
 
 # ---- The others.
@@ -134,7 +55,7 @@ def _treebank(caption: str) -> list[str]:
     """
     text = " ".join(_lower(caption).split())
     # Most captions need none of NLTK's substitutions, which take 20 times as long as this.
-    if _PLAIN.fullmatch(text) and not any(joined in text for joined in _TWO_WORDS):
+    if _PLAIN.fullmatch(text) and not any(joined in text for joined in TWO_WORDS):
         return text.replace(",", " ,").replace(".", " .").split()
     return _nltk_tokenizer().tokenize(text)
 
@@ -190,7 +111,7 @@ _SHOWN = {"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "-lcb-": "{", 
 }
 _JOINS_BEFORE = re.compile(r"[.,:;!?…]+|[\])}%'’”»]|'(?:s|m|d|re|ve|ll)|n't", re.IGNORECASE)
 _JOINS_AFTER = re.compile(r"[\[({$#`“«]|'t")
-_JOINED_PAIRS = {tuple(pair) for pair in _TWO_WORDS.values()} | {
+_JOINED_PAIRS = {tuple(pair) for pair in TWO_WORDS.values()} | {
     ("’", ending) for ending in ("s", "t", "m", "d", "re", "ve", "ll")
 }
 
