@@ -176,10 +176,12 @@ def derive_targets(modules: Mapping[str, Module]) -> dict[str, dict[str, Target]
     targets: dict[str, dict[str, Target]] = {module.package: {} for module in modules.values()}
     for dotted, module in modules.items():
         labels = {_label(modules[name], module.package) for name in module.imports}
-        deps = sorted(labels, key=lambda label: (label.startswith("//"), label))
+        deps = sorted(labels, key=_label_order)
         source = f"{module.stem}.py"
         if module.stem.endswith("_test"):
             runner = RUNNER if module.package == "tests" else f"//tests:{RUNNER}"
+            if "tests.conftest" in modules:  # pytest reads it before any test; nothing imports it.
+                deps = sorted({*deps, _label(modules["tests.conftest"], module.package)}, key=_label_order)
             test = {"name": module.stem, "size": "medium", "srcs": [runner, source], "main": runner}
             # The test of the BUILD files reads all of them.
             read = targets if module.stem == "build_files_test" else ()
@@ -197,6 +199,10 @@ def derive_targets(modules: Mapping[str, Module]) -> dict[str, dict[str, Target]
             attributes = {key: value for key, value in target.attributes.items() if value != []}
             targets[module.package][target.name] = Target(target.rule, attributes)
     return targets
+
+
+def _label_order(label: str) -> tuple[bool, str]:
+    return label.startswith("//"), label
 
 
 def _files_label(package: str, from_package: str) -> str:

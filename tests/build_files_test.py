@@ -100,6 +100,12 @@ def test_helpers_of_tests_are_imported_by_their_bare_names(tmp_path: Path) -> No
     assert 'deps = [":fakes"]' in stanzas["a_test"]
 
 
+def test_every_test_reaches_the_conftest_that_it_does_not_import(tmp_path: Path) -> None:
+    files = {"tests/conftest.py": "", "tests/a_test.py": "", "tests/text/b_test.py": ""}
+    assert 'deps = [":conftest"]' in _stanzas(tmp_path, files, "tests")["a_test"]
+    assert 'deps = ["//tests:conftest"]' in _stanzas(tmp_path, files, "tests/text")["b_test"]
+
+
 def test_whoever_depends_on_the_configs_gets_all_of_them(tmp_path: Path) -> None:
     stanzas = _stanzas(tmp_path, {"configs/tiny.py": "", "configs/full.py": ""}, "configs")
     assert 'deps = [\n        ":full",\n        ":tiny",\n    ]' in stanzas["configs"]

@@ -8,4 +8,5 @@ import pytest
 if __name__ == "__main__":
     report = os.environ.get("XML_OUTPUT_FILE")  # Bazel's place for each test's own result and time.
     options = [f"--junitxml={report}"] if report else []
-    sys.exit(pytest.main(["-p", "no:cacheprovider", *options, *sys.argv[1:]]))
+    # The root is the working directory, or pytest would stop below tests/ and never see its conftest.py.
+    sys.exit(pytest.main(["--rootdir=.", "-p", "no:cacheprovider", *options, *sys.argv[1:]]))
