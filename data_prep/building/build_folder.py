@@ -1,48 +1,21 @@
-"""A build's hold on its output folder: one build at a time, one plan per folder, nothing foreign in it."""
+"""A build's claim on its output folder: one plan per folder, and nothing foreign in it.
+
+Two builds at once are kept apart by `folder_lock`; on an object store, which has no locks, two builds of one plan write
+the same bytes, and one of another plan is refused by `claim`.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
-import socket
-from collections.abc import Iterator
 
 from im2txt.shards import manifest
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
+from im2txt.system.folder_lock import LOCK_NAME
 
-LOCK_NAME = ".build-lock"
 PLAN_NAME = ".build-plan.json"
 PLAN_OPTION = "plan_sha256"
 """Where the manifest's options hold the plan's fingerprint."""
-
-
-@contextlib.contextmanager
-def locked(output_dir: str) -> Iterator[None]:
-    """Makes the folder and holds it for this process.
-
-    The kernel frees the lock when the process ends, however it ends, so none is ever stale. An object store has no
-    locks; there two builds of one plan do no harm, for both write the same bytes, and one of another plan is refused
-    by `claim`.
-
-    Raises:
-        RuntimeError: if another process is building there, with its id and machine.
-    """
-    storage.make_directory(output_dir)
-    if storage.is_remote(output_dir):
-        yield
-        return
-    path = storage.join(output_dir, LOCK_NAME)
-    descriptor = _lock(path)
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        yield
-    finally:
-        storage.remove(path)
-        os.close(descriptor)
 
 
 def claim(output_dir: str, fingerprint: str) -> bool:
@@ -108,20 +81,3 @@ def _is_intact(folder: ShardFolder) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return True
-
-
-def _lock(path: str) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.exists(path) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
-            os.close(descriptor)  # Its owner removed the file between our two calls.
-        except BlockingIOError as error:
-            owner = os.pread(descriptor, 1000, 0).decode()
-            os.close(descriptor)
-            raise RuntimeError(
-                f"Another build is running in {os.path.dirname(path)} ({owner or 'unknown process'}). Wait for it, or "
-                "choose another --output_dir."
-            ) from error

@@ -20,6 +20,7 @@ from im2txt.shards import manifest, references
 from im2txt.shards.completion import completion_path
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
+from im2txt.system.folder_lock import folder_lock
 from im2txt.system.progress import progress_bar
 from im2txt.text import vocabulary
 
@@ -66,7 +67,7 @@ def prepare(source: Source, output_dir: str, options: BuildOptions, engine: Engi
 
 def build(plan: BuildPlan, source: Source, output_dir: str, options: BuildOptions, engine: Engine) -> BuildResult:
     """Carries out a plan made of the same source and options; see `prepare`."""
-    with build_folder.locked(output_dir):
+    with folder_lock(output_dir, "--output_dir"):
         if build_folder.claim(output_dir, plan.shards.fingerprint):
             return BuildResult(ShardFolder.open(output_dir).manifest, len(plan.vocabulary), new_captions=0)
         kept = _finished_shards(plan, output_dir)

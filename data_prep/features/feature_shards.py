@@ -30,6 +30,7 @@ from im2txt.shards.references import references_name
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.shards.tfrecords import write_records
 from im2txt.system import storage
+from im2txt.system.folder_lock import folder_lock
 from im2txt.text.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
 
 
@@ -50,6 +51,7 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         ValueError: if `data_dir` holds features or a damaged shard, the encoder is to be trained, or `output_dir` is
             another encoder's.
         FileNotFoundError: if shards or weights are missing.
+        RuntimeError: if another process is writing into `output_dir`.
     """
     folder = ShardFolder.open(data_dir)
     source = folder.manifest
@@ -63,20 +65,20 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
     keras.utils.set_random_seed(seed)
     encoder = ImageEncoder(config)
     entry = _encoder_entry(config, encoder, data_dir)
-    storage.make_directory(output_dir)
-    _check_same_encoder(output_dir, entry)
-    checkpoints.write_variables(os.path.join(output_dir, run_folder.FEATURE_ENCODER_NAME), encoder.variables)
-    for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
-        storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
-    fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
-    writer = _ShardWriter(source, encoder, config.crop_fraction, output_dir, batch_size, fingerprint)
-    total = sum(split.examples for split in source.splits.values())
-    splits = {}
-    with tqdm(total=total, unit="image", desc="encoding") as progress:
-        for name, split in source.splits.items():
-            shards = tuple(writer.write(*pair, progress) for pair in zip(split.shards, paths[name], strict=True))
-            splits[name] = dataclasses.replace(split, shards=shards)
-    return _finish(source, splits, entry, output_dir)
+    with folder_lock(output_dir, "--output_dir"):
+        _check_same_encoder(output_dir, entry)
+        checkpoints.write_variables(os.path.join(output_dir, run_folder.FEATURE_ENCODER_NAME), encoder.variables)
+        for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
+            storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
+        fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
+        writer = _ShardWriter(source, encoder, config.crop_fraction, output_dir, batch_size, fingerprint)
+        total = sum(split.examples for split in source.splits.values())
+        splits = {}
+        with tqdm(total=total, unit="image", desc="encoding") as progress:
+            for name, split in source.splits.items():
+                shards = tuple(writer.write(*pair, progress) for pair in zip(split.shards, paths[name], strict=True))
+                splits[name] = dataclasses.replace(split, shards=shards)
+        return _finish(source, splits, entry, output_dir)
 
 
 def _encoder_entry(config: EncoderConfig, encoder: ImageEncoder, data_dir: str) -> EncoderEntry:

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 import uuid
 
 import pytest
@@ -75,48 +73,13 @@ def test_leftovers_of_a_killed_writer_are_removed(folder):
     assert os.listdir(folder) == [build_folder.PLAN_NAME]
 
 
-def test_two_builds_at_once_are_refused_and_the_first_named(folder):
-    with (
-        build_folder.locked(folder),
-        pytest.raises(RuntimeError, match=rf"Another build is running in .* \(process {os.getpid()} on "),
-        build_folder.locked(folder),
-    ):
-        pass
-
-
-def test_the_lock_is_gone_after_the_build_however_it_ended(folder):
-    with pytest.raises(KeyError, match="boom"), build_folder.locked(folder):
-        raise KeyError("boom")
-    assert os.listdir(folder) == []
-    with build_folder.locked(folder):
-        pass
-
-
-def test_the_lock_of_a_killed_process_does_not_bind(folder):
-    code = (
-        "import os, signal, sys\n"
-        "from data_prep.building import build_folder\n"
-        "with build_folder.locked(sys.argv[1]): os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code, folder], check=False).returncode == -9
-    assert os.listdir(folder) == [build_folder.LOCK_NAME]
-    with build_folder.locked(folder):
-        assert build_folder.claim(folder, "plan a") is False
-
-
-def test_the_lock_makes_the_folder(tmp_path):
-    with build_folder.locked(str(tmp_path / "a/b")):
-        assert (tmp_path / "a/b").is_dir()
-
-
 def test_a_remote_folder_is_claimed_and_recognised():
     folder = f"memory://{uuid.uuid4()}/shards"
-    with build_folder.locked(folder):
-        assert build_folder.claim(folder, "plan a") is False
-        assert build_folder.claim(folder, "plan a") is False
-        build_folder.release(folder)
-        finish(folder)
-        assert build_folder.claim(folder, "plan a") is True
+    assert build_folder.claim(folder, "plan a") is False
+    assert build_folder.claim(folder, "plan a") is False
+    build_folder.release(folder)
+    finish(folder)
+    assert build_folder.claim(folder, "plan a") is True
 
 
 def test_a_remote_folder_that_is_not_there_before_its_first_file_counts_as_empty():

@@ -12,7 +12,7 @@ import google_crc32c
 import pytest
 import tensorflow as tf
 
-from data_prep.building import build_folder, shard_writer
+from data_prep.building import shard_writer
 from data_prep.building.build_plan import BuildOptions
 from data_prep.building.planned_captions import CaptionOptions
 from data_prep.building.prepare import prepare
@@ -24,6 +24,7 @@ from im2txt.images.image_files import PhotographOptions
 from im2txt.shards import references
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
+from im2txt.system.folder_lock import folder_lock
 from tests import tiny_flickr8k
 from tests.tiny_flickr8k import NUMBERS, OPTIONS, captions_of, name_of
 
@@ -288,7 +289,7 @@ def test_another_build_does_not_touch_the_folder(data, output):
 
 
 def test_a_second_build_at_the_same_time_is_refused(data, output):
-    with build_folder.locked(output), pytest.raises(RuntimeError, match="Another build is running in"):
+    with folder_lock(output, "--output_dir"), pytest.raises(RuntimeError, match="Another process is writing into"):
         prepare(data.source, output, OPTIONS, ONE)
 
 

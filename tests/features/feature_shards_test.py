@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import shutil
 
 import google_crc32c
@@ -20,6 +21,7 @@ from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
 from im2txt.shards import manifest, records
 from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system.folder_lock import folder_lock
 
 CONFIG = EncoderConfig(backbone="SmallCNN", weights="none", image_size=16, crop_fraction=0.8)
 SPLITS = {"train": 5, "val": 1}  # In two shards each: one of `val` is empty.
@@ -251,6 +253,12 @@ def test_what_cannot_be_cached_is_refused(pictures, tmp_path):
     with pytest.raises(ValueError, match="holds a finished set of photographs' shards"):
         cache(pictures, write_dataset(tmp_path / "photographs", {"train": 1}).data_dir)
     assert not (tmp_path / "new").exists()
+
+
+def test_two_at_once_in_one_folder_are_refused(pictures, tmp_path):
+    with folder_lock(str(tmp_path), "--output_dir"), pytest.raises(RuntimeError, match="Another process is writing in"):
+        cache(pictures, tmp_path)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_shard_is_found_before_any_work(tmp_path, encoded_shards):
