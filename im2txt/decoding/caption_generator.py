@@ -50,7 +50,7 @@ class CaptionGenerator:
         """
         self._vocabulary = vocabulary
         self._tokenizer = tokenizer
-        self._search = tf.function(_build_search(captioner, vocabulary, config), reduce_retracing=True)
+        self._search = tf.function(build_search(captioner, vocabulary, config), reduce_retracing=True)
 
     def __call__(self, batch: dict[str, tf.Tensor]) -> list[list[Candidate]]:
         """Captions a batch.
@@ -78,9 +78,13 @@ class CaptionGenerator:
         )
 
 
-def _build_search(
+def build_search(
     captioner: Captioner, vocabulary: Vocabulary, config: DecodingConfig
 ) -> Callable[[dict[str, tf.Tensor]], BeamSearchResult]:
+    """Returns the beam search of a captioner: from a batch with `images` or `features` to a `BeamSearchResult`.
+
+    See `CaptionGenerator` for the arguments; the function belongs inside a `tf.function`.
+    """
     # <S> is the target of no step, but an untrained model may still choose it.
     forbidden = [vocabulary.start_id] + ([] if config.allow_unknown else [vocabulary.unknown_id])
 

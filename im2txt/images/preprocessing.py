@@ -39,10 +39,24 @@ def prepare_image(encoded_image: tf.Tensor, image_size: int, crop_fraction: floa
     Returns:
         float32 [image_size, image_size, 3] in [0, 1].
     """
+    return prepare_pixels(decode_image(encoded_image), image_size, crop_fraction)
+
+
+def prepare_pixels(pixels: tf.Tensor, image_size: int, crop_fraction: float) -> tf.Tensor:
+    """Resizes decoded photographs ignoring their aspect ratio and keeps the centre; see `prepare_image`.
+
+    Args:
+        pixels: uint8 [..., height, width, 3], or float32 in [0, 1].
+        image_size: side of the result in pixels.
+        crop_fraction: share of height and width that is kept, in (0, 1].
+
+    Returns:
+        float32 [..., image_size, image_size, 3] in [0, 1].
+    """
     resized_size = _resized_size(image_size, crop_fraction)
-    image = _resize(decode_image(encoded_image), resized_size)
+    images = _resize(pixels, resized_size)
     margin = (resized_size - image_size) // 2
-    return tf.image.crop_to_bounding_box(image, margin, margin, image_size, image_size)
+    return tf.image.crop_to_bounding_box(images, margin, margin, image_size, image_size)
 
 
 def prepare_distorted_image(
@@ -85,4 +99,5 @@ def _resized_size(image_size: int, crop_fraction: float) -> int:
 
 def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
     image = tf.image.convert_image_dtype(image, tf.float32)
-    return tf.ensure_shape(tf.image.resize(image, [size, size], method="bilinear"), [size, size, 3])
+    resized = tf.image.resize(image, [size, size], method="bilinear")
+    return tf.ensure_shape(resized, [*image.shape[:-3], size, size, 3])

@@ -104,14 +104,14 @@ def tokenizer(name: str) -> Callable[[str], list[str]]:
 
 # ---- Words to a caption that reads well.
 
-_SHOWN = {"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "-lcb-": "{", "-rcb-": "}"} | {
+SHOWN = {"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "-lcb-": "{", "-rcb-": "}"} | {
     "``": '"',
     "''": '"',
     "`": "'",
 }
-_JOINS_BEFORE = re.compile(r"[.,:;!?…]+|[\])}%'’”»]|'(?:s|m|d|re|ve|ll)|n't", re.IGNORECASE)
-_JOINS_AFTER = re.compile(r"[\[({$#`“«]|'t")
-_JOINED_PAIRS = {tuple(pair) for pair in TWO_WORDS.values()} | {
+JOINS_BEFORE = re.compile(r"[.,:;!?…]+|[\])}%'’”»]|'(?:s|m|d|re|ve|ll)|n't", re.IGNORECASE)
+JOINS_AFTER = re.compile(r"[\[({$#`“«]|'t")
+JOINED_PAIRS = {tuple(pair) for pair in TWO_WORDS.values()} | {
     ("’", ending) for ending in ("s", "t", "m", "d", "re", "ve", "ll")
 }
 
@@ -130,13 +130,13 @@ def detokenize(words: Iterable[str], tokenizer_name: str) -> str:
         return "".join(words).replace(CHAR_SPACE, " ")
     text, previous, inside_quotes, joins = "", "", False, True
     for word in words:
-        shown = _SHOWN.get(word, word)
+        shown = SHOWN.get(word, word)
         opens_quotes = shown == '"' and word != "''" and not inside_quotes
         closes_quotes = shown == '"' and not opens_quotes
-        if closes_quotes or _JOINS_BEFORE.fullmatch(shown) or (previous, word) in _JOINED_PAIRS:
+        if closes_quotes or JOINS_BEFORE.fullmatch(shown) or (previous, word) in JOINED_PAIRS:
             joins = True
         text += shown if joins else " " + shown
-        joins = opens_quotes or bool(_JOINS_AFTER.fullmatch(shown))
+        joins = opens_quotes or bool(JOINS_AFTER.fullmatch(shown))
         inside_quotes = opens_quotes or (inside_quotes and not closes_quotes)
         previous = word
     return text

@@ -1,0 +1,50 @@
+"""Exports a run as one SavedModel that captions photographs with TensorFlow alone.
+
+    python -m im2txt.export --workdir=/tmp/run --output_dir=/tmp/captioner
+
+Everything is inside: decoding of JPEG and PNG, the encoder, beam search and the words. `model_card.md` in the folder
+says how to call it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from im2txt.configuration import DecodingConfig
+from im2txt.system import command_line
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportFlags:
+    """Flags of the command."""
+
+    workdir: str
+    """Folder of the run whose best checkpoint is exported."""
+    output_dir: str
+    """Folder of the SavedModel; it must not be there yet."""
+    beam_size: int | None = None
+    """Partial captions kept at each word, and captions returned; None takes the run's configuration."""
+    max_caption_length: int | None = None
+    """Most words of a caption, `<S>` and `</S>` included; None takes the run's configuration."""
+
+    def __post_init__(self) -> None:
+        DecodingConfig(**self.decoding())  # Checks the ranges before any work.
+
+    def decoding(self) -> dict[str, Any]:
+        """Returns the fields of `DecodingConfig` that were given."""
+        names = ("beam_size", "max_caption_length")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+def main() -> None:
+    """Parses the flags and exports."""
+    flags = command_line.parse(ExportFlags, __doc__ or "")
+    from im2txt.inference.saved_model import export_run  # Deferred: flags are checked before TensorFlow loads.
+
+    run = export_run(flags.workdir, flags.output_dir, flags.decoding())
+    print(f"{flags.output_dir}: step {run.step}, beam {run.config.decoding.beam_size}, {len(run.vocabulary)} words.")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
