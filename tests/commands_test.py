@@ -10,6 +10,7 @@ import types
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from fakes import VOCABULARY, jpeg, write_dataset
 
 from im2txt.configuration import ExperimentConfig
@@ -243,6 +244,25 @@ def test_files_get_the_captions_that_their_shards_get(trained, scored, photograp
     of_files = captions_by_name(printed)
     assert_same_captions(of_files, {name: of_shards[name] for name in of_files})
     assert len(of_files) == len(of_shards)
+
+
+def test_an_exported_run_writes_the_captions_of_the_run(trained, photographs, tmp_path):
+    folder = tmp_path / "captioner"
+    printed = succeed("im2txt.export", f"--workdir={trained.workdir}", f"--output_dir={folder}", "--beam_size=2")
+    assert printed.startswith(f"{folder}: step ")
+    files = sorted(photographs.iterdir())
+    encoded = tf.constant([path.read_bytes() for path in files])
+    result = tf.saved_model.load(str(folder)).signatures["serving_default"](encoded_images=encoded)
+    lines = succeed(
+        RUN_INFERENCE,
+        f"--workdir={trained.workdir}",
+        f"--input_files={photographs}",
+        "--format=json",
+        "--beam_size=2",
+    ).splitlines()
+    for captions, line in zip(result["captions"].numpy(), lines, strict=True):
+        expected = [candidate["caption"] for candidate in json.loads(line)["captions"]]
+        assert [caption.decode() for caption in captions[: len(expected)]] == expected
 
 
 def test_captions_are_printed_with_their_probability_and_bad_files_named(trained, photographs, tmp_path, here):

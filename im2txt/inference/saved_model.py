@@ -37,7 +37,7 @@ Writes captions for photographs. Trained with im2txt: run `{name}`, step {step}.
 
 - `captions` string [N, K], best first; empty where fewer than K were found
 - `log_probs` float32 [N, K], nats; `scores` float32 [N, K], what captions are ranked by
-- `word_ids` int32 [N, K, L] and `lengths` int32 [N, K], `<S>` and `</S>` counted
+- `word_ids` int32 [N, K, L], `word_log_probs` float32 [N, K, L] and `lengths` int32 [N, K], `<S>` and `</S>` counted
 
 ```python
 import tensorflow as tf
@@ -90,6 +90,7 @@ class ExportedCaptioner(tf.Module):
             "log_probs": result.log_probs,
             "scores": result.scores,
             "word_ids": result.word_ids,
+            "word_log_probs": result.word_log_probs,
             "lengths": result.lengths,
         }
 
