@@ -22,12 +22,12 @@ class AdoptShardsFlags:
     """Folder of the shards; the manifest is written there."""
     word_counts_file: str | None = None
     """The vocabulary that was written with the shards; None takes word_counts.txt in their folder."""
-    num_workers: int = os.cpu_count() or 1
-    """Shards read at the same time; each is held in memory whole."""
+    num_readers: int = os.cpu_count() or 1
+    """Shards read at the same time, by threads; each is held in memory whole."""
 
     def __post_init__(self) -> None:
-        if self.num_workers < 1:
-            raise ValueError(f"--num_workers={self.num_workers} must be at least 1.")
+        if self.num_readers < 1:
+            raise ValueError(f"--num_readers={self.num_readers} must be at least 1.")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     )
 
     vocabulary = flags.word_counts_file or storage.join(flags.data_dir, FILE_NAME)
-    found = adoption.read_original(flags.data_dir, vocabulary, flags.num_workers)
+    found = adoption.read_original(flags.data_dir, vocabulary, flags.num_readers)
     print(folder_checks.describe(found.faults, found.notes))
     if found.faults:
         print(f"{flags.data_dir} was left as it is.")

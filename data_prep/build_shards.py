@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -25,8 +25,7 @@ from data_prep.sources.folder import Folder
 from data_prep.sources.karpathy import Karpathy
 from data_prep.sources.table import Table
 from data_prep.sources.tensorflow_dataset import TensorflowDataset
-from im2txt.engines.local_engine import Engine, LocalEngine
-from im2txt.engines.spark_engine import SparkEngine
+from im2txt.engines.engine_options import EngineOptions
 from im2txt.system import command_line
 
 AnySource = (
@@ -49,24 +48,15 @@ class BuildShardsFlags:
     output_dir: str
     """Folder of the shards, local or remote; made if need be."""
     options: Annotated[tyro.conf.OmitArgPrefixes[BuildOptions], tyro.conf.arg(name="")] = BuildOptions()
-    engine: Literal["local", "spark"] = "local"
-    """`local`: worker processes; `spark`: tasks on a cluster (docs/spark.md). The same shards come out."""
-    num_workers: int = 2
-    """Worker processes, for the engine `local`."""
-    master: str | None = None
-    """Spark's master, such as spark://HOST:7077, yarn or local[2]."""
+    engine: Annotated[tyro.conf.OmitArgPrefixes[EngineOptions], tyro.conf.arg(name="")] = EngineOptions()
     dry_run: bool = False
     """Only plan, and print the numbers."""
-
-    def __post_init__(self) -> None:
-        if (self.engine == "spark") != (self.master is not None):
-            raise ValueError("--engine=spark needs --master=ADDRESS, and nothing else does.")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the flags, builds, prints the summary."""
     flags = command_line.parse(BuildShardsFlags, __doc__ or "", argv)
-    engine: Engine = LocalEngine(flags.num_workers) if flags.master is None else SparkEngine(flags.master)
+    engine = flags.engine.make()
     start = time.monotonic()
     plan = plan_build(flags.source, flags.options)
     if flags.dry_run:

@@ -26,12 +26,12 @@ class InspectDataFlags:
     """Examples on the page."""
     seed: int = 0
     """Another seed shows other examples."""
-    num_workers: int = os.cpu_count() or 1
-    """Shards read at the same time; each is held in memory whole."""
+    num_readers: int = os.cpu_count() or 1
+    """Shards read at the same time, by threads; each is held in memory whole."""
 
     def __post_init__(self) -> None:
-        if self.num_workers < 1:
-            raise ValueError(f"--num_workers={self.num_workers} must be at least 1.")
+        if self.num_readers < 1:
+            raise ValueError(f"--num_readers={self.num_readers} must be at least 1.")
         if self.num_examples < 0:
             raise ValueError(f"--num_examples={self.num_examples} must not be negative.")
 
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     manifest.split(flags.split)  # An unknown split is refused before its captions file is looked for.
     references = folder.read_references(flags.split)
     statistics = shard_statistics.collect(
-        folder, vocabulary, flags.split, flags.num_examples, flags.seed, flags.num_workers
+        folder, vocabulary, flags.split, flags.num_examples, flags.seed, flags.num_readers
     )
     lines = [data_summary.summary(manifest), *data_summary.details(manifest, vocabulary, statistics)]
     table = data_summary.table(manifest)

@@ -22,12 +22,12 @@ class VerifyDataFlags:
     """Folder of image shards or feature shards, with its manifest.json; local or, for instance, gs://."""
     decode_images: bool = False
     """Decode every photograph as well. Takes most of the time: about 5 ms each on one core."""
-    num_workers: int = os.cpu_count() or 1
-    """Shards read at the same time; each is held in memory whole."""
+    num_readers: int = os.cpu_count() or 1
+    """Shards read at the same time, by threads; each is held in memory whole."""
 
     def __post_init__(self) -> None:
-        if self.num_workers < 1:
-            raise ValueError(f"--num_workers={self.num_workers} must be at least 1.")
+        if self.num_readers < 1:
+            raise ValueError(f"--num_readers={self.num_readers} must be at least 1.")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         folder_checks,
     )
 
-    report = folder_checks.check_folder(flags.data_dir, flags.decode_images, flags.num_workers)
+    report = folder_checks.check_folder(flags.data_dir, flags.decode_images, flags.num_readers)
     print(f"{flags.data_dir}: {data_summary.summary(report.manifest)}")
     print(folder_checks.describe(report.faults, report.notes))
     return 1 if report.faults else 0

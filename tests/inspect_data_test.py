@@ -131,7 +131,7 @@ def test_the_numbers_are_printed_and_on_the_page(tmp_path: pathlib.Path, capsys:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"num_workers": 0}, "--num_workers=0 must be at least 1"),
+        ({"num_readers": 0}, "--num_readers=0 must be at least 1"),
         ({"num_examples": -1}, "--num_examples=-1 must not be"),
     ],
 )

@@ -22,7 +22,7 @@ def test_each_fault_is_printed_with_what_to_do_and_the_status_is_1(
     fake_shards.write_folder(tmp_path)
     (tmp_path / "train-00000-of-00002").unlink()
     (tmp_path / "captions_val.json").unlink()
-    assert verify_data.main([f"--data_dir={tmp_path}", "--num_workers=1"]) == 1
+    assert verify_data.main([f"--data_dir={tmp_path}", "--num_readers=1"]) == 1
     printed = capsys.readouterr().out
     assert "FAULT  train-00000-of-00002: is missing" in printed
     assert "\n       Copy the shard again" in printed
@@ -31,8 +31,8 @@ def test_each_fault_is_printed_with_what_to_do_and_the_status_is_1(
 
 
 def test_no_worker_is_refused() -> None:
-    with pytest.raises(ValueError, match="--num_workers=0 must be at least 1"):
-        verify_data.VerifyDataFlags(data_dir="/data", num_workers=0)
+    with pytest.raises(ValueError, match="--num_readers=0 must be at least 1"):
+        verify_data.VerifyDataFlags(data_dir="/data", num_readers=0)
 
 
 def test_a_folder_without_manifest_ends_in_one_line(tmp_path: pathlib.Path) -> None:

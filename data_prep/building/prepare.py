@@ -15,7 +15,7 @@ from data_prep.building.shard_writer import read_report, write_shard
 from data_prep.building.skips import Skip, TooManySkipsError, count_reasons, write_skips
 from data_prep.sources.base import Source
 from im2txt import __version__
-from im2txt.engines.local_engine import Engine
+from im2txt.engines.engine import Engine
 from im2txt.shards import manifest, references
 from im2txt.shards.completion import completion_path
 from im2txt.shards.shard_folder import ShardFolder
@@ -23,6 +23,8 @@ from im2txt.system import storage
 from im2txt.system.folder_lock import folder_lock
 from im2txt.system.progress import progress_bar
 from im2txt.text import vocabulary
+
+_ADVICE = "Run the same command again: finished shards are kept."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _write_shards(
             initial=sum(examples[name] for name in kept),
             unit=" photographs" if options.shards.layout == "image" else " captions",
         ) as bar,
-        contextlib.closing(engine.run(write_shard, jobs)) as new_reports,
+        contextlib.closing(engine.run(write_shard, jobs, _ADVICE)) as new_reports,
     ):
         for report in new_reports:
             reports[report.name] = report

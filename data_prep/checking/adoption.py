@@ -56,13 +56,13 @@ class _Shard:
     captions: list[tuple[int, str]]
 
 
-def read_original(data_dir: str, word_counts_file: str, num_workers: int) -> Adoption:
+def read_original(data_dir: str, word_counts_file: str, num_readers: int) -> Adoption:
     """Reads and checks every record of a folder.
 
     Args:
         data_dir: folder with shards of layout `pair`; nothing is written to it yet.
         word_counts_file: the vocabulary of the shards.
-        num_workers: shards read at the same time; each is held in memory whole.
+        num_readers: shards read at the same time; each is held in memory whole.
 
     Raises:
         FileNotFoundError: if there are no shards, some are missing, or the vocabulary is.
@@ -80,7 +80,7 @@ def read_original(data_dir: str, word_counts_file: str, num_workers: int) -> Ado
     _check_writable(data_dir)
     rules = Rules("pair", vocabulary)
     sizes = {name: storage.size(storage.join(data_dir, name)) for names in by_split.values() for name in names}
-    found = for_each_shard(sizes, lambda name: _read_shard(data_dir, name, rules), num_workers)
+    found = for_each_shard(sizes, lambda name: _read_shard(data_dir, name, rules), num_readers)
     contents = {split: [found[name].content for name in names] for split, names in by_split.items()}
     faults = [fault for shard in found.values() for fault in shard.content.faults]
     notes = [f"{leak.where} {leak.problem} {leak.advice}" for leak in leaks(contents)]

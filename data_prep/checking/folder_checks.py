@@ -31,13 +31,13 @@ class FolderReport:
     notes: tuple[str, ...]
 
 
-def check_folder(data_dir: str, decode_images: bool, num_workers: int) -> FolderReport:
+def check_folder(data_dir: str, decode_images: bool, num_readers: int) -> FolderReport:
     """Reads every byte of a folder of shards and checks it against the manifest.
 
     Args:
         data_dir: the folder, of image shards or feature shards.
         decode_images: whether to decode every photograph too.
-        num_workers: shards read at the same time; each is held in memory whole.
+        num_readers: shards read at the same time; each is held in memory whole.
 
     Raises:
         FileNotFoundError: if the folder has no manifest.
@@ -55,7 +55,7 @@ def check_folder(data_dir: str, decode_images: bool, num_workers: int) -> Folder
     rules = Rules(
         manifest.layout, vocabulary, manifest.encoder.feature_shape if manifest.encoder else None, decode_images
     )
-    contents = check_shards(data_dir, manifest, rules, num_workers)
+    contents = check_shards(data_dir, manifest, rules, num_readers)
     for content in itertools.chain.from_iterable(contents.values()):
         faults.extend(content.faults)
     for split, entry in manifest.splits.items():
@@ -72,7 +72,7 @@ def check_folder(data_dir: str, decode_images: bool, num_workers: int) -> Folder
     return FolderReport(manifest, tuple(faults), tuple(notes))
 
 
-def check_shards(data_dir: str, manifest: Manifest, rules: Rules, num_workers: int) -> dict[str, list[ShardContent]]:
+def check_shards(data_dir: str, manifest: Manifest, rules: Rules, num_readers: int) -> dict[str, list[ShardContent]]:
     """Checks every shard that a manifest lists, several at a time, under a progress bar.
 
     Returns:
@@ -82,7 +82,7 @@ def check_shards(data_dir: str, manifest: Manifest, rules: Rules, num_workers: i
     found = for_each_shard(
         {name: entry.bytes for name, entry in entries.items()},
         lambda name: _check_entry(data_dir, entries[name], rules),
-        num_workers,
+        num_readers,
     )
     return {split: [found[entry.name] for entry in content.shards] for split, content in manifest.splits.items()}
 

@@ -48,7 +48,7 @@ def collect(
     sampled_split: str,
     num_samples: int,
     seed: int,
-    num_workers: int,
+    num_readers: int,
 ) -> Statistics:
     """Reads all shards once.
 
@@ -58,7 +58,7 @@ def collect(
         sampled_split: the split to draw examples from.
         num_samples: how many; all if the split has fewer.
         seed: of the drawing; the same seed draws the same examples.
-        num_workers: shards read at the same time.
+        num_readers: shards read at the same time.
 
     Raises:
         FileNotFoundError: if shards are missing.
@@ -76,7 +76,7 @@ def collect(
     parts = for_each_shard(
         {name: entry.bytes for name, (entry, _) in entries.items()},
         lambda name: _read(entries[name][1], name, chosen[name], manifest.layout, vocabulary),
-        num_workers,
+        num_readers,
     )
     found = {(sample.shard, sample.record): sample for part in parts.values() for sample in part.samples}
     return Statistics(

@@ -1,4 +1,4 @@
-"""Runs independent jobs, here in processes of this machine. An engine knows nothing of what a job does."""
+"""Runs independent jobs in processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,25 +11,8 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol, TypeVar
 
-Job = TypeVar("Job")
-Report = TypeVar("Report")
-
-
-class Engine(Protocol):
-    """A way to run many independent jobs."""
-
-    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job]) -> Generator[Report, None, None]:
-        """Yields the report of every job, in any order.
-
-        Args:
-            function: importable by name, for it is called in other processes.
-            jobs: made one at a time, when there is room for another; a job and its report can be pickled.
-
-        Raises:
-            RuntimeError: if a worker died. Exceptions of `function` arrive as they are. Nothing is left running.
-        """
+from im2txt.engines.engine import Job, Report, run_bounded
 
 
 class LocalEngine:
@@ -41,7 +24,7 @@ class LocalEngine:
             raise ValueError(f"--num_workers={num_workers} must be at least 1.")
         self._num_workers = num_workers
 
-    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job]) -> Generator[Report, None, None]:
+    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job], advice: str) -> Generator[Report, None, None]:
         """See `Engine.run`."""
         if self._num_workers == 1:
             yield from map(function, jobs)
@@ -51,32 +34,22 @@ class LocalEngine:
         executor = concurrent.futures.ProcessPoolExecutor(
             self._num_workers, multiprocessing.get_context("spawn"), initializer=_follow_parent
         )
+
+        def submit(job: Job) -> concurrent.futures.Future[Report]:
+            with _interrupts_held():
+                return executor.submit(function, job)
+
         try:
-            yield from _run_bounded(executor, function, jobs, limit=2 * self._num_workers)
+            yield from run_bounded(submit, jobs, limit=lambda: 2 * self._num_workers)
         except BrokenProcessPool as error:
             raise RuntimeError(
-                "A worker process was killed, perhaps for lack of memory. Run the same command again: finished shards "
-                "are kept. Fewer --num_workers need less memory."
+                f"A worker process was killed, perhaps for lack of memory: fewer --num_workers need less. {advice}"
             ) from error
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
                 child.join()
-
-
-def _run_bounded(
-    executor: concurrent.futures.Executor, function: Callable[[Job], Report], jobs: Iterable[Job], limit: int
-) -> Generator[Report, None, None]:
-    """Keeps at most `limit` jobs in flight, so that memory does not grow with their number."""
-    pending: set[concurrent.futures.Future[Report]] = set()
-    for job in jobs:
-        with _interrupts_held():
-            pending.add(executor.submit(function, job))
-        if len(pending) >= limit:
-            done, pending = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    yield from (future.result() for future in concurrent.futures.as_completed(pending))
 
 
 @contextlib.contextmanager

@@ -10,20 +10,19 @@ import pickle
 import sys
 import zlib
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from im2txt.engines.engine import Job, Report, run_bounded
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
-
-Job = TypeVar("Job")
-Report = TypeVar("Report")
 
 _MAX_IN_FLIGHT = 512  # Each waits in a thread.
 _NOT_STARTED = (
     "Spark did not start: {}. It needs Java 17 (Debian: `apt-get install openjdk-17-jre-headless`; JAVA_HOME if it is "
     "not on the PATH)."
 )
-_FAILED = "Spark gave up: {}. Run the same command again: finished shards are kept. The logs of the executors say more."
+_FAILED = "Spark gave up: {}. The logs of the executors say more. {}"
 
 
 class SparkEngine:
@@ -33,8 +32,10 @@ class SparkEngine:
     is a Spark job of a single task, so that reports come back one by one, and memory holds only the jobs in flight.
     """
 
-    def __init__(self, master: str):
+    def __init__(self, master: str | None):
         """Takes the master's address: `spark://HOST:7077`, `yarn`, `k8s://...` or `local[N]`.
+
+        None takes `spark.master` of Spark's own configuration, or `local[*]` where that names none.
 
         Raises:
             RuntimeError: if pyspark is not installed.
@@ -42,29 +43,26 @@ class SparkEngine:
         try:
             import pyspark  # noqa: F401
         except ImportError as error:
-            raise RuntimeError("--engine=spark needs pyspark. Install it with `pip install .[spark]`.") from error
+            raise RuntimeError("Spark needs pyspark. Install it with `pip install .[spark]`.") from error
         self._master = master
 
-    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job]) -> Generator[Report, None, None]:
-        """See `engines.Engine.run`."""
+    def run(self, function: Callable[[Job], Report], jobs: Iterable[Job], advice: str) -> Generator[Report, None, None]:
+        """See `Engine.run`."""
         from py4j.protocol import Py4JJavaError
 
         context = self._start()
         threads = concurrent.futures.ThreadPoolExecutor(_MAX_IN_FLIGHT)
-        run_task = functools.partial(
-            _run_task, context, functools.partial(_call, function, self._max_failures(context))
-        )
+        run_task = functools.partial(_run_task, context, functools.partial(_call, function, _max_failures(context)))
         try:
-            pending: set[concurrent.futures.Future[Report]] = set()
-            for job in jobs:
-                pending.add(threads.submit(run_task, job))
+            yield from run_bounded(
+                functools.partial(threads.submit, run_task),
+                jobs,
                 # Executors come and go, and with them the number of tasks that can run.
-                if len(pending) >= min(2 * context.defaultParallelism, _MAX_IN_FLIGHT):
-                    done, pending = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            yield from (future.result() for future in concurrent.futures.as_completed(pending))
+                limit=lambda: min(2 * context.defaultParallelism, _MAX_IN_FLIGHT),
+            )
         except Py4JJavaError as error:
-            raise RuntimeError(_FAILED.format(_cause(str(error.java_exception), self._master))) from error
+            cause = _cause(str(error.java_exception), self._master)
+            raise RuntimeError(_FAILED.format(cause, advice)) from error
         finally:
             with contextlib.suppress(Py4JJavaError):  # A context that lost its master has stopped by itself.
                 context.cancelAllJobs()
@@ -78,15 +76,18 @@ class SparkEngine:
 
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         # Spark's own bar would overwrite ours.
-        conf = SparkConf().setMaster(self._master).setAppName("im2txt").set("spark.ui.showConsoleProgress", "false")
+        conf = SparkConf().setAppName("im2txt").set("spark.ui.showConsoleProgress", "false")
+        if self._master is not None:
+            conf.setMaster(self._master)
         try:
             return SparkContext(conf=conf)
         except (PySparkException, Py4JError) as error:
             raise RuntimeError(_NOT_STARTED.format(_cause(str(error), self._master))) from error
 
-    def _max_failures(self, context: SparkContext) -> int:
-        # A local master never tries a task again.
-        return 1 if self._master.startswith("local") else int(context.getConf().get("spark.task.maxFailures", "4"))
+
+def _max_failures(context: SparkContext) -> int:
+    # A local master never tries a task again.
+    return 1 if str(context.master).startswith("local") else int(context.getConf().get("spark.task.maxFailures", "4"))
 
 
 def _run_task(context: SparkContext, call: Callable[[bytes], Any], job: Any) -> Any:
@@ -114,10 +115,10 @@ def _call(function: Callable[[Any], Any], max_failures: int, packed: bytes) -> t
         return None, error
 
 
-def _cause(message: str, master: str) -> str:
+def _cause(message: str, master: str | None) -> str:
     """Picks out of a Java stack trace what a person needs."""
     if "stopped SparkContext" in message:
-        return f"no master answers at {master}"
+        return f"no master answers at {master or 'the address of spark.master in its configuration'}"
     lines = [line.strip().rstrip(".") for line in message.splitlines() if line.strip()]
     missing = [line for line in lines if line.startswith("ModuleNotFoundError")]
     if missing:

@@ -39,19 +39,19 @@ class Example:
     caption_ids: list[list[int]]
 
 
-def for_each_shard(sizes: Mapping[str, int], function: Callable[[str], Result], num_workers: int) -> dict[str, Result]:
+def for_each_shard(sizes: Mapping[str, int], function: Callable[[str], Result], num_readers: int) -> dict[str, Result]:
     """Calls a function for several shards at a time, under a progress bar.
 
     Args:
         sizes: bytes by shard name, for the bar.
         function: called in threads; what it spends its time on (reading, hashing, decoding) lets others run.
-        num_workers: threads.
+        num_readers: threads.
 
     Returns:
         The results by shard name, in the order of `sizes`.
     """
     with (
-        concurrent.futures.ThreadPoolExecutor(num_workers) as pool,
+        concurrent.futures.ThreadPoolExecutor(num_readers) as pool,
         progress_bar("reading", total=sum(sizes.values()), unit="B", unit_scale=True) as progress,
     ):
         futures = {name: pool.submit(function, name) for name in sizes}

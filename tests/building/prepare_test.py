@@ -184,7 +184,8 @@ class InterruptedEngine:
     def __init__(self, jobs: int, error: BaseException):
         self._jobs, self._error = jobs, error
 
-    def run(self, function, jobs):
+    def run(self, function, jobs, advice):
+        self.advice = advice
         for number, job in enumerate(jobs):
             if number == self._jobs:
                 raise self._error
@@ -261,8 +262,10 @@ def test_a_full_disk_is_an_error_after_which_the_build_goes_on(data, output, tmp
 
 
 def test_a_worker_that_dies_is_an_error_after_which_the_build_goes_on(data, output, tmp_path):
+    engine = InterruptedEngine(2, RuntimeError("A worker process was killed"))
     with pytest.raises(RuntimeError, match="worker"):
-        prepare(data.source, output, OPTIONS, InterruptedEngine(2, RuntimeError("A worker process was killed")))
+        prepare(data.source, output, OPTIONS, engine)
+    assert engine.advice == "Run the same command again: finished shards are kept."
     prepare(data.source, output, OPTIONS, LocalEngine(2))
     prepare(data.source, str(tmp_path / "whole"), OPTIONS, ONE)
     assert content(output) == content(tmp_path / "whole")

@@ -18,7 +18,7 @@ from im2txt.shards.shard_folder import ShardFolder
 
 def found(folder: pathlib.Path, decode_images: bool = False) -> list[str]:
     """Every fault as one line."""
-    report = check_folder(str(folder), decode_images, num_workers=2)
+    report = check_folder(str(folder), decode_images, num_readers=2)
     return [f"{fault.where}: {fault.problem} | {fault.advice}" for fault in report.faults]
 
 
@@ -59,7 +59,7 @@ def change_manifest(folder: pathlib.Path, split: str, **changes: object) -> None
 @pytest.mark.parametrize("layout", ["image", "pair"])
 def test_a_sound_folder_has_no_fault_in_either_layout(tmp_path: pathlib.Path, layout: records.Layout) -> None:
     fake_shards.write_folder(tmp_path, layout=layout)
-    report = check_folder(str(tmp_path), decode_images=True, num_workers=2)
+    report = check_folder(str(tmp_path), decode_images=True, num_readers=2)
     assert report.faults == ()
     assert report.notes == ()
 

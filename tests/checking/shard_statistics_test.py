@@ -14,7 +14,7 @@ CAPTIONS = [caption.split() for photos in SPLITS.values() for photo in photos fo
 
 
 def read(folder: pathlib.Path, num_samples: int = 4, seed: int = 0, split: str = "train") -> Statistics:
-    return collect(ShardFolder.open(str(folder)), VOCABULARY, split, num_samples, seed, num_workers=2)
+    return collect(ShardFolder.open(str(folder)), VOCABULARY, split, num_samples, seed, num_readers=2)
 
 
 @pytest.mark.parametrize("layout", ["image", "pair"])

@@ -26,6 +26,7 @@ from data_prep.building.shard_plan import ShardOptions
 from data_prep.building.vocabulary_builder import VocabularyOptions
 from data_prep.sources.base import CaptionedImage
 from im2txt.engines import spark_engine
+from im2txt.engines.engine_options import EngineOptions
 from im2txt.engines.local_engine import LocalEngine
 from im2txt.engines.spark_engine import SparkEngine
 
@@ -121,11 +122,12 @@ class KillingEngine:
     notice: str
     killed: list[int] = dataclasses.field(default_factory=list)
 
-    def run(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Generator[Any, None, None]:
+    def run(self, function: Callable[[Any], Any], jobs: Iterable[Any], advice: str) -> Generator[Any, None, None]:
         os.mkfifo(self.notice)
         killer = threading.Thread(target=kill_executor, args=(self.notice, self.cluster, self.killed))
         killer.start()
-        yield from SparkEngine(self.cluster.master).run(functools.partial(die_once, function, self.notice), jobs)
+        engine = EngineOptions(engine=self.cluster.master).make()
+        yield from engine.run(functools.partial(die_once, function, self.notice), jobs, advice)
         killer.join()
 
 
