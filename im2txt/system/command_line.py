@@ -16,6 +16,7 @@ from typing import TypeVar
 import tyro
 
 from im2txt.configuration import ExperimentConfig
+from im2txt.system.error_lines import error_line
 
 Flags = TypeVar("Flags")
 
@@ -106,7 +107,7 @@ def run(main: Callable[[], int | None]) -> None:
     """Runs a command's main function and ends the process.
 
     Exit status 0 (or what `main` returns) for success, 1 with one line on standard error for anything the user can
-    mend, 130 after Ctrl-C. Programming errors keep their traceback.
+    mend (see `error_lines`), 130 after Ctrl-C. All other errors keep their traceback.
     """
     if "BUILD_WORKING_DIRECTORY" in os.environ:  # `bazel run` starts elsewhere; relative paths are the user's.
         os.chdir(os.environ["BUILD_WORKING_DIRECTORY"])
@@ -114,10 +115,11 @@ def run(main: Callable[[], int | None]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         sys.exit(main() or 0)
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("IM2TXT_TRACEBACK"):
+    except Exception as error:
+        line = error_line(error)
+        if line is None or os.environ.get("IM2TXT_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

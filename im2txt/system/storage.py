@@ -104,5 +104,8 @@ def write_text(path: str, content: str) -> None:
 def _filesystem(path: str) -> Any:
     import fsspec  # Deferred: only remote paths need it.
 
-    # No cache of listings: other processes write into the same folders.
-    return fsspec.core.url_to_fs(path, use_listings_cache=False)[0]
+    try:
+        # No cache of listings: other processes write into the same folders.
+        return fsspec.core.url_to_fs(path, use_listings_cache=False)[0]
+    except (ValueError, ImportError) as error:  # An unknown protocol; one whose package is not installed.
+        raise ValueError(f"{path}: {error}") from error

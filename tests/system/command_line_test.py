@@ -214,18 +214,27 @@ def test_the_exit_status_is_what_main_returns(result, status):
     assert ended(lambda: result) == status
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("a bad value."), FileNotFoundError("no such folder."), RuntimeError("lost."), OSError("full.")]
-)
-def test_what_the_user_can_mend_ends_in_one_line_and_status_1(capsys, monkeypatch, error):
-    def main():
-        raise error
+def raised_in(package, error):
+    """A main function that raises in a module of `package`; errors of other packages are no user's fault."""
+    functions = {"__name__": package, "error": error}
+    exec("def main():\n    raise error", functions)
+    return functions["main"]
 
+
+@pytest.mark.parametrize("error", [ValueError("a bad value."), FileNotFoundError("no such folder."), RuntimeError("x")])
+def test_what_the_user_can_mend_ends_in_one_line_and_status_1(capsys, monkeypatch, error):
+    main = raised_in("im2txt.train", error)
     assert ended(main) == 1
     assert capsys.readouterr().err == f"error: {error}\n"
     monkeypatch.setenv("IM2TXT_TRACEBACK", "1")
     with pytest.raises(type(error), match=str(error)):
         command_line.run(main)
+
+
+@pytest.mark.parametrize("error", [ValueError("shapes do not match"), RuntimeError("iterator changed")])
+def test_errors_of_other_packages_keep_their_traceback(error):
+    with pytest.raises(type(error), match=str(error)):
+        command_line.run(raised_in("numpy.core", error))
 
 
 def test_programming_errors_keep_their_traceback():

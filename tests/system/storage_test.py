@@ -1,4 +1,5 @@
 import os
+import sys
 import uuid
 
 import pytest
@@ -70,3 +71,10 @@ def test_a_file_being_written_has_a_temporary_name(tmp_path, monkeypatch):
     assert "train" not in seen[0]
     assert "-of-" not in seen[0]
     assert os.listdir(tmp_path) == ["train-00000-of-00001"]
+
+
+@pytest.mark.parametrize(("protocol", "told"), [("nosuch", "Protocol not known: nosuch"), ("gs", "gcsfs")])
+def test_a_protocol_that_cannot_be_used_is_named_with_the_path(monkeypatch, protocol, told):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)  # As if it were not installed.
+    with pytest.raises(ValueError, match=f"^{protocol}://bucket/run: .*{told}"):
+        storage.exists(f"{protocol}://bucket/run")
