@@ -93,9 +93,9 @@ def test_a_jpeg_cut_anywhere_is_refused_as_tensorflow_refuses_it(tmp_path, name,
         assert reason(tmp_path, cut, options) in ("truncated", "damaged"), length
 
 
-def test_bytes_that_are_no_markers_are_damage(tmp_path):
+def test_a_jpeg_of_broken_structure_is_damage(tmp_path):
     whole = jpeg(1)
-    assert reason(tmp_path, whole[:2] + b"\xff\xe0\x00\x03\x00garbage" + whole[2:]) == "damaged"
+    assert reason(tmp_path, whole.replace(b"\xff\xdb", b"\xff\xfe")) == "damaged"  # Quantisation tables as comments.
     assert reason(tmp_path, b"\xff\xd8\xff\xd9") == "damaged"
 
 
@@ -166,6 +166,44 @@ def test_cmyk_becomes_rgb(tmp_path):
     converted = read(tmp_path, saved(picture().convert("CMYK"), "JPEG", quality=95))
     assert Image.open(io.BytesIO(converted)).mode == "RGB"
     assert_upright_picture(converted)
+
+
+def test_broken_exif_is_no_reason_to_touch_the_bytes(tmp_path):
+    # An orientation of type 99, a directory of 65,535 entries, one beyond the end, and no TIFF header at all.
+    entry = b"MM\0*\0\0\0\x08\0\1\x01\x12\0\x63\0\0\0\1\0\6\0\0\0\0\0\0"
+    for exif in (entry, b"MM\0*\0\0\0\x08\xff\xff", b"MM\0*\xff\xff\xff\xff", b"nonsense", b"M", b""):
+        content = jpeg(1, exif=b"Exif\0\0" + exif)
+        assert read(tmp_path, content) == content
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_an_orientation_there_is_not_is_ignored(tmp_path, value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    content = saved(picture(), "JPEG", exif=exif)
+    assert read(tmp_path, content) == content
+
+
+@pytest.mark.parametrize("values", [np.float32, np.int32])
+def test_pixels_without_an_agreed_white_are_refused_not_made_black(tmp_path, values):
+    content = saved(Image.fromarray(np.linspace(0, 1, 64).reshape(8, 8).astype(values)), "TIFF")
+    assert reason(tmp_path, content) == "unsupported"
+
+
+def test_sixteen_bits_of_colour_keep_their_shades(tmp_path):
+    # No writer at hand makes such a file; a PNG's rows are filter 0 and big-endian samples.
+    rows = b"".join(b"\0" + struct.pack(">3H", 64 * 257, 128 * 257, 192 * 257) * 16 for _ in range(16))
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0))
+    content = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    np.testing.assert_allclose(pixels(read(tmp_path, content))[8, 8], (64, 128, 192), atol=3)
+
+
+def test_a_picture_too_long_for_a_jpeg_is_refused(tmp_path):
+    assert reason(tmp_path, saved(Image.new("1", (65_501, 2)), "PNG")) == "too_large"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
