@@ -3,7 +3,6 @@
 The trainer's decoder, libjpeg-turbo, puts up with flipped bits and missing data inside a scan, but stops at a broken
 structure: a scan whose tables are absent or contradict themselves, parameters that no scan may have, a file that ends
 early. All of that stands in the few hundred bytes outside the scans. Garbage between segments it skips, and so do we.
-Not seen is one thing: a reserved marker in the last restart interval of a scan.
 
 Source: ITU-T T.81, Annex B (markers), C (Huffman tables), G (progressive scans); the verdicts are those of
 `tf.io.decode_jpeg`, compared on photographs with their headers and tables mutated.
@@ -28,8 +27,8 @@ _WITHOUT_PARAMETERS = frozenset((0x01, *range(0xD0, 0xD8)))
 _SKIPPED = frozenset((0xDC, *range(0xE0, 0xF0), 0xFE))
 _KNOWN = _FRAMES | _SKIPPED | {_HUFFMAN_TABLES, _CONDITIONING, _QUANTISATION_TABLES, _RESTART_INTERVAL, _START_OF_SCAN}
 _MARKER = re.compile(rb"\xff+[^\x00\xff]")
-# In entropy-coded data 0xFF is followed by 0 or a restart marker; anything else ends the scan, reserved markers only
-# where the decoder does not look for the next restart.
+# In entropy-coded data 0xFF is followed by 0 or a restart marker; anything else ends the scan. Looking for the next
+# restart, the decoder passes over reserved markers.
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _END_OF_RESTARTING_SCAN = re.compile(rb"\xff[^\x00-\xbf\xff\xd0-\xd7]")
 _MAX_SIDE = 65_500
@@ -167,8 +166,12 @@ class _Walk:
         return self._content[start:end]
 
     def _skip_scan(self) -> None:
-        pattern = _END_OF_RESTARTING_SCAN if self._restarts else _END_OF_SCAN
-        match = pattern.search(self._content, self._position)
+        content, start = self._content, self._position
+        if self._restarts:
+            match = _END_OF_RESTARTING_SCAN.search(content, start)
+            end = match.start() if match else len(content)
+            start = max(start, *(content.rfind(b"\xff" + bytes((code,)), start, end) for code in range(0xD0, 0xD8)))
+        match = _END_OF_SCAN.search(content, start)
         if match is None:
             raise self._truncated()
         self._position = match.start()

@@ -90,7 +90,16 @@ def inserted(content: bytes, at: int = 1, name: str = "plain") -> bytes:
     return join([*segments[:at], (0, content), *segments[at:]])
 
 
+def interrupted(interval: int) -> bytes:
+    """The picture with restarts, a reserved marker in the place of two bytes of one restart interval."""
+    content = bytearray(SOUND["restarts"])
+    starts = [match.end() for match in re.finditer(rb"\xff[\xd0-\xd7]", content)]
+    content[starts[interval] + 4 : starts[interval] + 6] = b"\xff\x05"
+    return bytes(content)
+
+
 REFUSED = {
+    "a reserved marker in the last restart interval": (interrupted(-1), "the marker 0x05"),
     "no quantisation table": (without(0xDB), "no quantisation table 0"),
     "one of two quantisation tables": (without(0xDB, keep=1), "no quantisation table 1"),
     "no Huffman tables, progressive": (without(0xC4, "progressive"), "Huffman table 0/0 is not defined"),
@@ -137,6 +146,7 @@ def test_what_the_decoder_refuses_is_refused(name):
 
 
 FORGIVEN = {
+    "a reserved marker in the first restart interval": interrupted(0),
     **SOUND,
     "no Huffman tables, as in Motion JPEG": without(0xC4),
     "garbage between segments": inserted(b"garbage"),
