@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from benchmarks import timing
 from im2txt.decoding import beam_search
-from im2txt.decoding.search_result import BeamSearchResult
+from im2txt.decoding.search_result import SearchResult
 
 NUM_LSTM_UNITS = 512
 VOCAB_SIZE = 12_000
@@ -110,7 +110,7 @@ def compare(batch_size: int, rounds: int) -> None:
     batch = tf.constant(states)
     hidden = tf.constant(np.repeat(states[:, NUM_LSTM_UNITS:], BEAM_SIZE, axis=0))
 
-    def search(states: tf.Tensor) -> BeamSearchResult:
+    def search(states: tf.Tensor) -> SearchResult:
         return beam_search.beam_search(
             decoder.log_probs,
             tuple(tf.split(states, 2, axis=1)),

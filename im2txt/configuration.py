@@ -197,18 +197,32 @@ class TrainingConfig:
 class DecodingConfig:
     """How captions are searched for."""
 
+    method: Literal["beam", "sample"] = "beam"
+    """`beam` searches for the most probable captions; `sample` draws them at random."""
     beam_size: int = 3
-    """Partial captions kept at each word; 1 is greedy search."""
+    """Captions per photograph: partial captions kept at each word (1 is greedy search), or samples drawn."""
     max_caption_length: int = 20
     """Most words of a caption, `<S>` and `</S>` included."""
     length_normalization_factor: float = 0.0
     """Complete captions are ranked by log probability over length to this power; 0 leaves it as it is."""
     allow_unknown: bool = False
     """Whether a caption may hold `<UNK>`."""
+    min_caption_length: int = 2
+    """Least words of a complete caption, `<S>` and `</S>` included."""
+    no_repeat_ngram_size: int = 0
+    """No run of so many words stands twice in a caption; 0 allows all."""
+    temperature: float = 1.0
+    """`sample` draws words in proportion to their probability to the power of 1 over this."""
+    top_k: int = 0
+    """`sample` draws among so many most probable words; 0 allows all."""
+    top_p: float = 1.0
+    """`sample` draws among the fewest words that hold this much probability together."""
+    sampling_seed: int = 1
+    """Another seed draws other captions."""
 
     def __post_init__(self) -> None:
         _check_types(self, "decoding")
-        _check(self.beam_size >= 1, "decoding.beam_size", self.beam_size, "must be at least 1")
+        _check(1 <= self.beam_size <= 100, "decoding.beam_size", self.beam_size, "must be in 1 to 100")
         _check(
             self.max_caption_length >= 2, "decoding.max_caption_length", self.max_caption_length, "must be at least 2"
         )
@@ -218,6 +232,16 @@ class DecodingConfig:
             self.length_normalization_factor,
             "must not be negative",
         )
+        least, most = self.min_caption_length, self.max_caption_length
+        _check(least >= 2, "decoding.min_caption_length", least, "must be at least 2")
+        _check(least <= most, "decoding.min_caption_length", least, f"must not exceed max_caption_length={most}")
+        for name in ("no_repeat_ngram_size", "top_k", "sampling_seed"):
+            _check(getattr(self, name) >= 0, f"decoding.{name}", getattr(self, name), "must not be negative")
+        _check(self.temperature > 0, "decoding.temperature", self.temperature, "must be positive")
+        _check(0 < self.top_p <= 1, "decoding.top_p", self.top_p, "must be in (0, 1]")
+        for name, unused in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0)):
+            value = getattr(self, name)
+            _check(self.method == "sample" or value == unused, f"decoding.{name}", value, "needs method=sample")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,8 +60,15 @@ RANGES = [
     ("training", "keep_checkpoints", [0], [1], AT_LEAST_ONE),
     ("training", "early_stopping_evaluations", [-1], [0], NOT_NEGATIVE),
     ("training", "seed", [-1], [0], NOT_NEGATIVE),
-    ("decoding", "beam_size", [0], [1], AT_LEAST_ONE),
+    ("decoding", "beam_size", [0, 101], [1, 100], "must be in 1 to 100"),
     ("decoding", "max_caption_length", [1], [2], "must be at least 2"),
+    ("decoding", "min_caption_length", [1], [2, 20], "must be at least 2"),
+    ("decoding", "no_repeat_ngram_size", [-1], [0, 3], NOT_NEGATIVE),
+    ("decoding", "temperature", [0.0], [1.0], POSITIVE),
+    ("decoding", "top_k", [-1], [0], NOT_NEGATIVE),
+    ("decoding", "top_p", [0.0, 1.1], [1.0], "must be in (0, 1]"),
+    ("decoding", "sampling_seed", [-1], [0], NOT_NEGATIVE),
+    ("decoding", "method", ["greedy"], ["beam", "sample"], "must be one of beam, sample"),
     ("decoding", "length_normalization_factor", [-0.1], [0.0], NOT_NEGATIVE),
     # Wrong types and choices, which a Python or JSON file may hold.
     ("input", "batch_size", [2.5, "8", True], [8], "must be of type int"),
@@ -92,6 +99,18 @@ def test_every_number_has_a_range():
         for field in dataclasses.fields(cls):
             if field.type in ("int", "float"):
                 assert (section, field.name) in ranged
+
+
+def test_knobs_of_sampling_are_refused_where_nothing_is_sampled():
+    for knob in ({"temperature": 0.7}, {"top_k": 5}, {"top_p": 0.9}):
+        assert DecodingConfig(method="sample", **knob)
+        with pytest.raises(ValueError, match="needs method=sample"):
+            DecodingConfig(**knob)
+
+
+def test_a_caption_cannot_be_longer_at_least_than_at_most():
+    with pytest.raises(ValueError, match="min_caption_length=9: must not exceed max_caption_length=8"):
+        DecodingConfig(min_caption_length=9, max_caption_length=8)
 
 
 def test_only_adamw_decays_weights():
@@ -133,7 +152,7 @@ def test_fields_absent_from_config_json_take_their_defaults():
     [
         ('{"decoder": {"num_lstm_unit": 3}}', r"unknown field decoder\.num_lstm_unit; did you mean decoder\.num_lstm_"),
         ('{"encodr": {}}', "unknown field encodr; did you mean encoder?"),
-        ('{"decoding": {"temperature": 1}}', r"unknown field decoding\.temperature; there are \['allow_unknown', "),
+        ('{"decoding": {"temperatur": 1}}', r"unknown field decoding\.temperatur; did you mean decoding.temperature"),
         ('{"input": {"batch_size": 0}}', r"input\.batch_size=0: must be at least 1"),
         ('{"input": 3}', "input must be an object, not 3"),
         ("[]", "the top level must be an object"),

@@ -22,7 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from im2txt.decoding import wide_top_k
-from im2txt.decoding.search_result import BeamSearchResult
+from im2txt.decoding.search_result import SearchResult
+from im2txt.decoding.word_rules import WordRules
 
 State = Any
 """Any nest of tensors whose first dimension counts partial captions."""
@@ -75,7 +76,9 @@ def beam_search(
     max_caption_length: int = 20,
     length_normalization_factor: float = 0.0,
     forbidden_ids: Sequence[int] = (),
-) -> BeamSearchResult:
+    min_caption_length: int = 2,
+    no_repeat_ngram_size: int = 0,
+) -> SearchResult:
     """Searches for the most probable captions of a batch of images; `beam_size` 1 is greedy decoding.
 
     Call it inside a `tf.function`. Words of probability below 1e-12 are not followed. If nothing completes in time, the
@@ -93,6 +96,8 @@ def beam_search(
         max_caption_length: L, at least 1, `start_id` and `end_id` counted: at most L - 1 steps.
         length_normalization_factor: at least 0; above 0 favours longer captions.
         forbidden_ids: words that are never chosen, such as the unknown word.
+        min_caption_length: least words of a complete caption, `start_id` and `end_id` counted.
+        no_repeat_ngram_size: no run of so many words stands twice in a caption; 0 allows all.
 
     Returns:
         The captions found, sorted by descending score.
@@ -100,7 +105,8 @@ def beam_search(
     Raises:
         ValueError: if an argument is outside its range, or B differs from the rows of the state.
     """
-    _check_arguments(end_id, beam_size, max_caption_length, length_normalization_factor, forbidden_ids)
+    _check_arguments(beam_size, max_caption_length, length_normalization_factor)
+    rules = WordRules(end_id, forbidden_ids, min_caption_length, no_repeat_ngram_size)
     # Scores are products with these: rounding keeps products in order, so the early exit is exact to the last bit.
     lengths = np.maximum(np.arange(max_caption_length + 1), 1)
     length_weights = tf.constant(lengths ** -float(length_normalization_factor), tf.float32)
@@ -111,7 +117,10 @@ def beam_search(
     def step(search: _Search) -> tuple[_Search]:
         last_words = tf.reshape(search.partials.word_ids[:, :, search.length - 1], [-1])
         log_probs, state = step_fn(last_words, search.state)
-        log_probs, words = _most_probable_words(log_probs, beam_size, end_id, forbidden_ids)
+        log_probs = rules.apply(
+            log_probs, tf.reshape(search.partials.word_ids, [-1, max_caption_length]), search.length
+        )
+        log_probs, words = wide_top_k.top_k(log_probs, min(beam_size, log_probs.shape[-1]))  # [B*K, W]
         per_partial = [batch_size, beam_size, words.shape[1]]
         log_probs, words = tf.reshape(log_probs, per_partial), tf.reshape(words, per_partial)
         partials, parents, complete = _extend(search, log_probs, words, end_id, length_weights)
@@ -126,13 +135,7 @@ def beam_search(
     return _result(search, end_id)
 
 
-def _check_arguments(
-    end_id: int,
-    beam_size: int,
-    max_caption_length: int,
-    length_normalization_factor: float,
-    forbidden_ids: Sequence[int],
-) -> None:
+def _check_arguments(beam_size: int, max_caption_length: int, length_normalization_factor: float) -> None:
     if beam_size < 1:
         raise ValueError(f"beam_size is {beam_size}; it must be at least 1.")
     if max_caption_length < 1:
@@ -146,8 +149,6 @@ def _check_arguments(
             f"length_normalization_factor is {length_normalization_factor}; scores of "
             f"{max_caption_length} words divided by that power are 0 in float32. Lower it."
         )
-    if end_id in forbidden_ids:
-        raise ValueError(f"forbidden_ids holds the end word's id {end_id}; no caption could be completed.")
 
 
 def _start(
@@ -188,27 +189,6 @@ def _start(
             scores=none,
         ),
     )
-
-
-def _most_probable_words(
-    log_probs: tf.Tensor, beam_size: int, end_id: int, forbidden_ids: Sequence[int]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The W = min(K, V) best of [B*K, V], best first: log_probs and word_ids, both [B*K, W]."""
-    vocab_size = log_probs.shape[-1]
-    if vocab_size is None:
-        raise ValueError(
-            f"step_fn returned log_probs of shape {log_probs.shape}; the last dimension must be static. Set its shape."
-        )
-    if not all(0 <= word_id < vocab_size for word_id in (end_id, *forbidden_ids)):
-        raise ValueError(
-            f"step_fn returned log_probs of {vocab_size} words; end_id {end_id} and forbidden_ids "
-            f"{tuple(forbidden_ids)} must be in 0 to {vocab_size - 1}."
-        )
-    if forbidden_ids:
-        penalty = np.zeros(vocab_size, np.float32)
-        penalty[list(forbidden_ids)] = _NEVER
-        log_probs = log_probs + penalty
-    return wide_top_k.top_k(log_probs, min(beam_size, vocab_size))
 
 
 def _extend(
@@ -264,7 +244,7 @@ def _extend(
     return _Partials(word_ids, word_log_probs, tf.where(has_hope, best, _NEVER)), parents, complete
 
 
-def _result(search: _Search, end_id: int) -> BeamSearchResult:
+def _result(search: _Search, end_id: int) -> SearchResult:
     """The complete captions of an image, or where there are none its partial ones."""
     partials, complete = search.partials, search.complete
     completed = complete.scores[:, :1] > _NEVER  # [B, 1]
@@ -274,7 +254,7 @@ def _result(search: _Search, end_id: int) -> BeamSearchResult:
     lengths = tf.where(completed, complete.lengths, search.length)
     word_ids = tf.where(completed[:, :, tf.newaxis], complete.word_ids, partials.word_ids)
     word_log_probs = tf.where(completed[:, :, tf.newaxis], complete.word_log_probs, partials.word_log_probs)
-    return BeamSearchResult(
+    return SearchResult(
         word_ids=tf.where(found[:, :, tf.newaxis], word_ids, end_id),
         lengths=tf.where(found, lengths, 0),
         scores=scores,

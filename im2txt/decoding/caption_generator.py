@@ -1,4 +1,4 @@
-"""Photographs to captions: the captioner's step function under beam search, and ids back to sentences."""
+"""Photographs to captions: the captioner's step function under a search, and ids back to sentences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from im2txt.configuration import DecodingConfig
 from im2txt.decoding.beam_search import beam_search
-from im2txt.decoding.search_result import BeamSearchResult
+from im2txt.decoding.sampling import sample_captions
+from im2txt.decoding.search_result import SearchResult
+from im2txt.decoding.word_rules import WordRules
 from im2txt.model.captioner import Captioner
 from im2txt.text.tokenization import detokenize
 from im2txt.text.vocabulary import Vocabulary
@@ -56,17 +58,18 @@ class CaptionGenerator:
         """Captions a batch.
 
         Args:
-            batch: `images` float32 [B, S, S, 3] or `features` float32 [B, F].
+            batch: `images` float32 [B, S, S, 3] or `features` float32 [B, F]; what else it holds is not looked at but
+                for `image_id` int64 [B], by which samples are drawn (a photograph's position where it is absent).
 
         Returns:
             For each photograph its captions, best first, at most beam_size; none if all probability lies on
             words that may not be said.
         """
-        inputs = {name: batch[name] for name in ("images", "features") if name in batch}
-        result = BeamSearchResult(*(tensor.numpy() for tensor in self._search(inputs)))
+        inputs = {name: batch[name] for name in ("images", "features", "image_id") if name in batch}
+        result = SearchResult(*(tensor.numpy() for tensor in self._search(inputs)))
         return [[self._candidate(result, b, k) for k in range(result.counts[b])] for b in range(len(result.counts))]
 
-    def _candidate(self, result: BeamSearchResult, b: int, k: int) -> Candidate:
+    def _candidate(self, result: SearchResult, b: int, k: int) -> Candidate:
         words = self._vocabulary.decode(result.word_ids[b, k, : result.lengths[b, k]])
         return Candidate(
             caption=detokenize(words, self._tokenizer),
@@ -80,26 +83,44 @@ class CaptionGenerator:
 
 def build_search(
     captioner: Captioner, vocabulary: Vocabulary, config: DecodingConfig
-) -> Callable[[dict[str, tf.Tensor]], BeamSearchResult]:
-    """Returns the beam search of a captioner: from a batch with `images` or `features` to a `BeamSearchResult`.
+) -> Callable[[dict[str, tf.Tensor]], SearchResult]:
+    """Returns the search that a configuration asks for: from a batch to a `SearchResult`.
 
     See `CaptionGenerator` for the arguments; the function belongs inside a `tf.function`.
     """
     # <S> is the target of no step, but an untrained model may still choose it.
     forbidden = [vocabulary.start_id] + ([] if config.allow_unknown else [vocabulary.unknown_id])
+    lengths = {"start_id": vocabulary.start_id, "max_caption_length": config.max_caption_length}
 
-    def search(batch: dict[str, tf.Tensor]) -> BeamSearchResult:
+    def beams(batch: dict[str, tf.Tensor]) -> SearchResult:
         state = captioner.initial_state(batch)
         return beam_search(
             captioner.step_log_probs,
             state,
             batch_size=tf.shape(tf.nest.flatten(state)[0])[0],
-            start_id=vocabulary.start_id,
             end_id=vocabulary.end_id,
             beam_size=config.beam_size,
-            max_caption_length=config.max_caption_length,
             length_normalization_factor=config.length_normalization_factor,
             forbidden_ids=forbidden,
+            min_caption_length=config.min_caption_length,
+            no_repeat_ngram_size=config.no_repeat_ngram_size,
+            **lengths,
         )
 
-    return search
+    def samples(batch: dict[str, tf.Tensor]) -> SearchResult:
+        state = captioner.initial_state(batch)
+        positions = tf.range(tf.shape(tf.nest.flatten(state)[0])[0])
+        return sample_captions(
+            captioner.step_log_probs,
+            state,
+            WordRules(vocabulary.end_id, forbidden, config.min_caption_length, config.no_repeat_ngram_size),
+            keys=batch.get("image_id", tf.cast(positions, tf.int64)),
+            seed=config.sampling_seed,
+            num_samples=config.beam_size,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            **lengths,
+        )
+
+    return samples if config.method == "sample" else beams

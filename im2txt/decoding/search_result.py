@@ -5,7 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 
-class BeamSearchResult(NamedTuple):
+class SearchResult(NamedTuple):
     """The captions of each image, best first; slots from `counts` on are empty.
 
     Attributes:
@@ -16,8 +16,8 @@ class BeamSearchResult(NamedTuple):
         log_probs: float32 [B, K], unnormalised, in nats; -inf in empty slots.
         word_log_probs: float32 [B, K, L], of each word as `step_fn` gave it, in nats; they sum to `log_probs`. 0 for
             `start_id` and for padding.
-        is_complete: bool [B, K]; one image has either complete or cut-off captions, never both. The last word of a
-            cut-off caption is a real word, not `end_id`.
+        is_complete: bool [B, K]; a search gives an image either complete or cut-off captions, never both. The last word
+            of a cut-off caption is a real word, not `end_id`.
         counts: int32 [B], captions found, 0 to K.
     """
 

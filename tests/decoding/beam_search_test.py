@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from im2txt.decoding import beam_search
-from im2txt.decoding.search_result import BeamSearchResult
+from im2txt.decoding.search_result import SearchResult
 
 Caption = tuple[tuple[int, ...], float, float, bool]  # word_ids, log_prob, score, is_complete
 NextProbs = Callable[[Sequence[int]], np.ndarray]
@@ -55,7 +55,7 @@ def log(table: np.ndarray) -> np.ndarray:
         return np.log(table).astype(np.float32)
 
 
-def captions_of(result: BeamSearchResult) -> list[list[Caption]]:
+def captions_of(result: SearchResult) -> list[list[Caption]]:
     """The filled slots; checks on the way that the empty ones and the padding are as documented."""
     ids, lengths, scores, log_probs, word_log_probs, is_complete, counts = (value.numpy() for value in result)
     assert ids.dtype == lengths.dtype == counts.dtype == np.int32
@@ -95,7 +95,7 @@ def search_tables(
         input_signature=[tf.TensorSpec([None, *tables.shape[1:]], tf.float32)],
         jit_compile=jit_compile,
     )
-    def search(log_tables: tf.Tensor) -> BeamSearchResult:
+    def search(log_tables: tf.Tensor) -> SearchResult:
         batch_size = tf.shape(log_tables)[0]
 
         def step(word_ids: tf.Tensor, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, Any]:
@@ -258,7 +258,7 @@ def test_nested_state_follows_its_caption_when_beams_are_reordered() -> None:
         return lambda ids: table[functools.reduce(lambda code, word: (code * 31 + word + 1) % num_codes, ids, 0)]
 
     @tf.function
-    def search() -> BeamSearchResult:
+    def search() -> SearchResult:
         state = {
             "images": tf.range(num_images),
             "nested": (tf.zeros([num_images], tf.int32), tf.zeros([num_images, max_length], tf.int32)),

@@ -94,3 +94,38 @@ def test_batches_of_any_size_give_the_same_captions(sizes):
         features = tf.constant([[float(i % 2)] for i in range(size)])
         captions = [candidates[0].caption for candidates in generator({"features": features})]
         assert captions == [["cat runs", "dog"][i % 2] for i in range(size)]
+
+
+def test_every_knob_of_the_search_reaches_it():
+    (cut,) = generate(PlantedCaptioner(), features=((0.0,),), beam_size=2, min_caption_length=4)
+    assert [c.words for c in cut] == ["cat runs", "cat red"]  # "red" alone has 3 words with start and end.
+    looping = PlantedCaptioner()
+    looping.table[1] = 1e-9
+    for before, after, chance in (("<S>", "dog", 0.9), ("dog", "dog", 0.9), ("dog", "</S>", 0.1)):
+        looping.table[1, VOCABULARY.word_to_id(before), VOCABULARY.word_to_id(after)] = chance
+    settings = {"features": ((1.0,),), "beam_size": 1, "max_caption_length": 6}
+    assert generate(looping, **settings)[0][0].words == "dog dog dog dog dog"
+    assert generate(looping, **settings, no_repeat_ngram_size=2)[0][0].words == "dog dog"
+
+
+def test_samples_are_drawn_by_image_id_and_seed():
+    flat = PlantedCaptioner()
+    flat.table[:] = 1 / len(VOCABULARY)
+    generator = CaptionGenerator(flat, VOCABULARY, "treebank", DecodingConfig(method="sample", beam_size=4))
+
+    def sample(image_ids, of=generator):
+        batch = {"features": tf.zeros([len(image_ids), 1]), "image_id": tf.constant(image_ids, tf.int64)}
+        return [[c.words for c in captions] for captions in of(batch)]
+
+    first, second = sample([8, 9])
+    assert sample([9]) == [second]
+    assert first != second
+    other = CaptionGenerator(
+        flat, VOCABULARY, "treebank", DecodingConfig(method="sample", beam_size=4, sampling_seed=2)
+    )
+    assert sample([9], other) != [second]
+    for knob in ({"temperature": 0.01}, {"top_k": 1}, {"top_p": 0.01}):
+        narrow = CaptionGenerator(
+            PlantedCaptioner(), VOCABULARY, "treebank", DecodingConfig(method="sample", beam_size=9, **knob)
+        )
+        assert {words for captions in sample([3, 4], narrow) for words in captions} == {"cat runs"}

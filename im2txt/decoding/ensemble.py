@@ -1,0 +1,34 @@
+"""Several models of one vocabulary as one step function."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from im2txt.decoding.beam_search import StepFn
+
+
+def ensemble_step(step_fns: Sequence[StepFn]) -> StepFn:
+    """Returns a step function whose probabilities are the mean of the given ones.
+
+    Its state is a tuple with the state of each, in order, so that their encoders and decoders may differ.
+
+    Args:
+        step_fns: at least one, over the same vocabulary.
+
+    Raises:
+        ValueError: if there is none.
+
+    Source: Vinyals et al., arXiv 1609.06647, section 4.3.
+    """
+    if not step_fns:
+        raise ValueError("An ensemble needs at least one step function; 0 were given.")
+
+    def step(word_ids: tf.Tensor, states: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
+        results = [step_fn(word_ids, state) for step_fn, state in zip(step_fns, states, strict=True)]
+        log_probs = tf.stack([log_probs for log_probs, _ in results])  # [N, B, V]
+        mean = tf.reduce_logsumexp(log_probs, axis=0) - tf.math.log(float(len(results)))
+        # Rounding must not lift a certain word above probability 1: the search's early exit rests on that.
+        return tf.minimum(mean, 0.0), tuple(state for _, state in results)
+
+    return step
