@@ -1,7 +1,7 @@
-"""Runs on disk: what a checkpoint holds, and how it is saved, found and restored.
+"""Which checkpoints a run has, and what of them is restored where.
 
     WORKDIR/checkpoints/    the latest, with everything a resumed run needs
-    WORKDIR/best/           the one with the best validation perplexity
+    WORKDIR/best/           the one with the best validation perplexity, as complete
     WORKDIR/encoder/        the weights of an encoder that is not trained, once
 
 Variables are saved under their stable names, not under the names of Python attributes or Keras layers' positions.
@@ -10,30 +10,46 @@ Variables are saved under their stable names, not under the names of Python attr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import tensorflow as tf
+
+from im2txt.runs import checkpoint_files
 
 LATEST_DIRECTORY = "checkpoints"
 BEST_DIRECTORY = "best"
 ENCODER_NAME = os.path.join("encoder", "weights")
+GLOBAL_STEP = "global_step"
 
 
 def find_checkpoint(workdir: str) -> str:
-    """Returns the path of a run's best checkpoint, or of its latest if none was validated yet.
+    """Returns the path of a run's best checkpoint, or of its latest if none was validated yet or the best is damaged.
 
     Raises:
         FileNotFoundError: if the run has neither.
+        RuntimeError: if all it has are damaged.
     """
-    for directory in (BEST_DIRECTORY, LATEST_DIRECTORY):
-        path = tf.train.latest_checkpoint(os.path.join(workdir, directory))
-        if path:
-            return str(path)
-    raise FileNotFoundError(
-        f"No checkpoint in {workdir}/{BEST_DIRECTORY} or {workdir}/{LATEST_DIRECTORY}. Train with "
-        f"`python -m im2txt.train --config=... --workdir={workdir}` first."
+    folders = [os.path.join(workdir, name) for name in (BEST_DIRECTORY, LATEST_DIRECTORY)]
+    path = checkpoint_files.first_whole(
+        [path for folder in folders for path in checkpoint_files.list_checkpoints(folder)]
     )
+    if path is None:
+        raise FileNotFoundError(
+            f"No checkpoint in {folders[0]} or {folders[1]}. Train with `python -m im2txt.train --config=... "
+            f"--workdir={workdir}` first."
+        )
+    return path
+
+
+def find_newest(workdir: str) -> str | None:
+    """Returns the path of the newest checkpoint that is whole, latest or best; None where there is none at all.
+
+    Raises:
+        RuntimeError: if there are checkpoints, and all are damaged: a run never starts anew over them by itself.
+    """
+    folders = [os.path.join(workdir, name) for name in (LATEST_DIRECTORY, BEST_DIRECTORY)]
+    paths = [path for folder in folders for path in checkpoint_files.list_checkpoints(folder)]
+    return checkpoint_files.first_whole(sorted(paths, key=checkpoint_files.step_of, reverse=True))
 
 
 def restore_model(path: str, variables: Mapping[str, tf.Variable]) -> int:
@@ -43,14 +59,29 @@ def restore_model(path: str, variables: Mapping[str, tf.Variable]) -> int:
         ValueError: if the checkpoint's variables are not the model's.
     """
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    checkpoint = tf.train.Checkpoint(global_step=step, model=trackable(variables))
-    restore_variables(path, checkpoint.read, complete=False)  # The optimizer's slots stay behind.
+    # The optimizer's slots stay behind.
+    checkpoint_files.read_checkpoint(path, {GLOBAL_STEP: step} | named("model", variables), complete=False)
     return int(step)
 
 
+def write_best(workdir: str, variables: Mapping[str, tf.Variable], step: int) -> None:
+    """Writes a captioner's variables as a run's best checkpoint: all that a run which trains no more needs.
+
+    Raises:
+        RuntimeError: if they cannot be written.
+    """
+    of_step = tf.Variable(step, dtype=tf.int64, trainable=False)
+    directory = os.path.join(workdir, BEST_DIRECTORY)
+    checkpoint_files.save_numbered(directory, step, 1, {GLOBAL_STEP: of_step} | named("model", variables))
+
+
 def write_variables(path: str, variables: Mapping[str, tf.Variable]) -> None:
-    """Writes named variables to the files `path.index` and `path.data-*`."""
-    tf.train.Checkpoint(model=trackable(variables)).write(path)
+    """Writes named variables to the files `path.index` and `path.data-*`, whole or not at all.
+
+    Raises:
+        RuntimeError: if they cannot be written.
+    """
+    checkpoint_files.write_checkpoint(path, named("model", variables))
 
 
 def read_variables(path: str, variables: Mapping[str, tf.Variable]) -> None:
@@ -58,35 +89,13 @@ def read_variables(path: str, variables: Mapping[str, tf.Variable]) -> None:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if names or shapes differ.
+        ValueError: if it is damaged, or names or shapes differ.
     """
-    if not os.path.exists(f"{path}.index"):
+    if not tf.io.gfile.exists(f"{path}.index"):
         raise FileNotFoundError(f"No variables at {path}.index.")
-    restore_variables(path, tf.train.Checkpoint(model=trackable(variables)).read, complete=True)
+    checkpoint_files.read_checkpoint(path, named("model", variables), complete=True)
 
 
-def trackable(variables: Mapping[str, tf.Variable]) -> dict[str, Any]:
-    """Nests `a/b/c` as dicts, which TensorFlow saves under just these names."""
-    tree: dict[str, Any] = {}
-    for name, variable in variables.items():
-        *folders, leaf = name.split("/")
-        node = tree
-        for folder in folders:
-            node = node.setdefault(folder, {})
-        node[leaf] = variable
-    return tree
-
-
-def restore_variables(path: str, restore: Callable[[str], Any], complete: bool) -> None:
-    """Restores every variable of the model; with `complete`, nothing in the checkpoint may be left over either."""
-    try:
-        status = restore(path).assert_existing_objects_matched()
-        if complete:
-            status.assert_consumed()
-        else:
-            status.expect_partial()
-    except (AssertionError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: a file cut short.
-        raise ValueError(
-            f"Checkpoint {path} does not fit this model: {str(error).splitlines()[0]} The run's config.json, "
-            "word_counts.txt and checkpoints belong together; use a new workdir for another model."
-        ) from error
+def named(group: str, variables: Mapping[str, tf.Variable]) -> dict[str, tf.Variable]:
+    """Returns the variables as `group/name`."""
+    return {f"{group}/{name}": variable for name, variable in variables.items()}

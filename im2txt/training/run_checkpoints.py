@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import tensorflow as tf
 
-from im2txt.runs.checkpoints import BEST_DIRECTORY, LATEST_DIRECTORY, restore_variables, trackable
+from im2txt.runs import checkpoint_files, checkpoints
+from im2txt.runs.checkpoints import BEST_DIRECTORY, GLOBAL_STEP, LATEST_DIRECTORY, named
 from im2txt.training.train_step import Trainer
+
+_PROGRESS = "progress"
 
 
 class RunCheckpoints:
     """The checkpoints of one training run."""
 
-    def __init__(self, workdir: str, trainer: Trainer, keep: int):
-        """Finds what is in `workdir`; nothing is restored yet.
+    def __init__(
+        self,
+        workdir: str,
+        trainer: Trainer,
+        keep: int,
+        progress: Mapping[str, tf.Variable] | None = None,
+        writes: bool = True,
+    ):
+        """Keeps the parts; nothing is restored yet.
 
         Args:
             workdir: the run's folder.
             trainer: whose model, optimizer and step are saved.
             keep: latest checkpoints kept.
+            progress: what else is saved, by name; checkpoints of older versions may lack it.
+            writes: whether this process is the one that saves; the others only restore.
         """
         self.best_perplexity = tf.Variable(float("inf"), dtype=tf.float64, trainable=False)
         self.evaluations_since_best = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._workdir, self._keep, self._writes = workdir, keep, writes
         self._step = trainer.global_step
-        checkpoint = tf.train.Checkpoint(
-            global_step=trainer.global_step,
-            model=trackable(trainer.captioner.variables),
-            optimizer=trackable(trainer.optimizer.variables),
-            best_perplexity=self.best_perplexity,
-            evaluations_since_best=self.evaluations_since_best,
+        self._variables = (
+            {
+                GLOBAL_STEP: trainer.global_step,
+                "best_perplexity": self.best_perplexity,
+                "evaluations_since_best": self.evaluations_since_best,
+            }
+            | named("model", trainer.captioner.variables)
+            | named("optimizer", trainer.optimizer.variables)
+            | named(_PROGRESS, progress or {})
         )
-        self._checkpoint = checkpoint
-        self._latest = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, LATEST_DIRECTORY), keep)
-        self._best = tf.train.CheckpointManager(checkpoint, os.path.join(workdir, BEST_DIRECTORY), 1)
+        self._saved_state: tuple[float, ...] | None = None
 
     def restore(self) -> bool:
-        """Restores the latest checkpoint; returns whether there was one.
+        """Restores the newest checkpoint that is whole; returns whether there was any.
 
         Raises:
+            RuntimeError: if there are checkpoints, and all are damaged.
             ValueError: if the checkpoint's variables are not the model's.
         """
-        path = self._latest.latest_checkpoint
+        if self._writes:
+            for name in (LATEST_DIRECTORY, BEST_DIRECTORY):
+                checkpoint_files.remove_leftovers(os.path.join(self._workdir, name))
+        path = checkpoints.find_newest(self._workdir)
         if path is None:
             return False
-        restore_variables(path, self._checkpoint.restore, complete=True)
+        checkpoint_files.read_checkpoint(path, self._variables, complete=True, optional=f"{_PROGRESS}/")
+        if os.path.dirname(path).endswith(LATEST_DIRECTORY):
+            self._saved_state = self._state()
         return True
 
-    def save(self) -> str:
-        """Saves the run as it stands; returns the checkpoint's path."""
-        return str(self._latest.save(checkpoint_number=int(self._step)))
+    def save(self) -> None:
+        """Saves the run as it stands, unless its latest checkpoint is just that.
+
+        Raises:
+            RuntimeError: if it cannot be written, as on a full disk; the one before is still there then.
+        """
+        if self._state() != self._saved_state:
+            self._write(LATEST_DIRECTORY, self._keep)
+            self._saved_state = self._state()
 
     def save_if_best(self, perplexity: float) -> bool:
         """Takes note of a validation; saves and returns True if it is the best so far."""
@@ -58,5 +85,15 @@ class RunCheckpoints:
             return False
         self.best_perplexity.assign(perplexity)
         self.evaluations_since_best.assign(0)
-        self._best.save(checkpoint_number=int(self._step))
+        self._write(BEST_DIRECTORY, 1)
         return True
+
+    def _state(self) -> tuple[float, ...]:
+        """What tells two states of one run apart: nothing else changes while none of these does."""
+        return float(self._step), float(self.best_perplexity), float(self.evaluations_since_best)
+
+    def _write(self, directory: str, keep: int) -> None:
+        if self._writes:
+            checkpoint_files.save_numbered(
+                os.path.join(self._workdir, directory), int(self._step), keep, self._variables
+            )

@@ -34,11 +34,7 @@ def workdir(dataset, tmp_path_factory):
     )
     run_folder.start_run(directory, config, dataset.manifest, VOCABULARY)
     captioner = run_folder.build_captioner(config, VOCABULARY, None, FEATURE_SIZE)
-    step = tf.Variable(17, dtype=tf.int64)
-    tree = checkpoints.trackable(captioner.variables)
-    os.makedirs(os.path.join(directory, checkpoints.LATEST_DIRECTORY))
-    checkpoint = tf.train.Checkpoint(global_step=step, model=tree)
-    tf.train.CheckpointManager(checkpoint, os.path.join(directory, checkpoints.LATEST_DIRECTORY), 1).save()
+    checkpoints.write_best(directory, captioner.variables, 17)
     return directory
 
 
