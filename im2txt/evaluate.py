@@ -1,8 +1,11 @@
-"""Scores a run on a split: perplexity per word, captions by beam search, BLEU-1..4, ROUGE-L and CIDEr-D.
+"""Scores captions: BLEU-1..4, ROUGE-L and CIDEr-D with intervals, beside a constant caption and a person's.
 
 python -m im2txt.evaluate --workdir=/tmp/run --split=test
+python -m im2txt.evaluate --results=captions.json --references=captions_val2014.json
 
-Writes to WORKDIR/evaluation/SPLIT: captions.json (COCO results), candidates.json (every beam), scores.json.
+The first captions a split with a run, and measures its perplexity. It writes to WORKDIR/evaluation/SPLIT: captions.json
+(COCO results), candidates.json (every beam), scores.json and image_scores.json. The second scores a COCO results file
+that any program made, against COCO caption annotations.
 """
 
 from __future__ import annotations
@@ -19,14 +22,26 @@ from im2txt.system import command_line
 class EvaluateFlags:
     """Flags of the command."""
 
-    workdir: str
+    workdir: str = ""
     """Folder of the run; its best checkpoint is scored."""
+    results: str = ""
+    """COCO results file to be scored instead of a run."""
+    references: str = ""
+    """COCO caption annotations that --results is scored against."""
+    training_references: str = ""
+    """COCO caption annotations whose captions count as copied, for --results; a run knows its own."""
+    compare: str = ""
+    """COCO results file of other captions of the same images, for a paired comparison."""
+    meteor: bool = False
+    """Also METEOR, a Java program that the package pycocoevalcap runs."""
+    spice: bool = False
+    """Also SPICE, likewise; it downloads models at its first use and wants Java 8."""
     split: str = "test"
-    """Split to be scored."""
+    """Split to be captioned and scored by a run."""
     data_dir: str = ""
     """Folder of shards, of photographs or features; empty takes the run's own."""
     output_dir: str = ""
-    """Folder of the results; empty takes WORKDIR/evaluation/SPLIT."""
+    """Folder of the scores; empty takes WORKDIR/evaluation/SPLIT, and writes nothing for --results."""
     beam_size: int | None = None
     """Partial captions kept at each word; None takes the run's configuration."""
     max_caption_length: int | None = None
@@ -37,6 +52,15 @@ class EvaluateFlags:
     """Photographs per batch."""
 
     def __post_init__(self) -> None:
+        if bool(self.workdir) == bool(self.results):
+            raise ValueError("Give either --workdir, a run to be scored, or --results, captions to be scored.")
+        if bool(self.results) != bool(self.references):
+            raise ValueError("--results and --references belong together: captions, and what to score them against.")
+        if self.training_references and not self.results:
+            raise ValueError("--training_references is for --results; a run knows the captions it was trained on.")
+        if self.results and (self.data_dir or self.decoding()):
+            given = ", ".join(["data_dir"] * bool(self.data_dir) + list(self.decoding()))
+            raise ValueError(f"{given}: --results are captions already; nothing is decoded.")
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
         DecodingConfig(**self.decoding())  # Checks the ranges before any work.
@@ -48,21 +72,30 @@ class EvaluateFlags:
 
 
 def main() -> None:
-    """Parses the flags, scores the run, prints the scores."""
+    """Parses the flags, scores the captions, prints the scores."""
     flags = command_line.parse(EvaluateFlags, __doc__)
-    from im2txt.inference.scoring import score_run  # Deferred: flags are checked before TensorFlow loads.
+    # Deferred: flags are checked before anything heavy loads.
+    from im2txt.inference.caption_evaluation import Extras, score_results
+    from im2txt.inference.score_table import score_table
 
-    output_dir = flags.output_dir or os.path.join(flags.workdir, "evaluation", flags.split)
-    result = score_run(flags.workdir, flags.split, output_dir, flags.data_dir, flags.batch_size, flags.decoding())
-    floor, human = result["floor"]["scores"], result["human"]["scores"]
-    print(f"{flags.split}, {result['num_images']} photographs, step {result['step']}, beam {result['beam_size']}")
-    print(f"perplexity {result['perplexity']:.3f} per word")
-    print(f"{'':24}{'this run':>10}{'constant':>10}{'human':>10}")
-    for name, value in result["scores"].items():
-        context = "".join(f"{scores[name]:10.4f}" if name in scores else " " * 10 for scores in (floor, human))
-        print(f"{name:24}{value:10.4f}{context}")
-    print(f"constant: {result['floor']['caption']!r} for every photograph; human: one reference against the others")
-    print(f"Results in {output_dir}")
+    java_metrics = ("METEOR",) * flags.meteor + ("SPICE",) * flags.spice
+    extras = Extras.prepare(java_metrics, flags.compare)
+    output_dir = flags.output_dir
+    if flags.results:
+        result = score_results(flags.results, flags.references, output_dir, extras, flags.training_references)
+        print(f"{flags.results}, {result['num_images']} images")
+    else:
+        from im2txt.inference.scoring import score_run  # TensorFlow takes seconds to load.
+
+        output_dir = output_dir or os.path.join(flags.workdir, "evaluation", flags.split)
+        result = score_run(
+            flags.workdir, flags.split, output_dir, flags.data_dir, flags.batch_size, flags.decoding(), extras
+        )
+        print(f"{flags.split}, {result['num_images']} photographs, step {result['step']}, beam {result['beam_size']}")
+        print(f"perplexity {result['perplexity']:.3f} per word")
+    print("\n".join(score_table(result)))
+    if output_dir:
+        print(f"Results in {output_dir}")
 
 
 if __name__ == "__main__":

@@ -222,6 +222,43 @@ def test_evaluation_takes_another_split_folder_and_beam(trained, tmp_path, here)
         assert len(entry["captions"][0]["words"].split()) <= 2  # Besides <S>, or one word and </S>.
 
 
+def test_captions_of_any_program_are_scored_without_tensorflow(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('there is no TensorFlow here')")
+    captions = {1: ["a dog runs", "one dog"], 2: ["two red cats", "cats in the sun"]}
+    annotations = [{"image_id": i, "caption": caption} for i, both in captions.items() for caption in both]
+    files = {
+        "references": {"images": [{"id": i} for i in captions], "annotations": annotations},
+        "results": [{"image_id": 1, "caption": "a dog runs"}, {"image_id": 2, "caption": "a bus stops"}],
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    flags = [f"--{name}={tmp_path}/{name}.json" for name in files]
+    done = start(EVALUATE, *flags, f"--output_dir={tmp_path}/out", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "BLEU-1                      0.5000" in done.stdout  # a, dog, runs of six words
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["num_images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "Give either --workdir, a run to be scored, or --results"),
+        (["--workdir=a", "--results=b", "--references=c"], "Give either --workdir, a run to be scored, or --results"),
+        (["--results=b"], "--results and --references belong together"),
+        (["--workdir=a", "--references=c"], "--results and --references belong together"),
+        (["--workdir=a", "--training_references=c"], "--training_references is for --results"),
+        (
+            ["--results=b", "--references=c", "--beam_size=2", "--data_dir=d"],
+            "data_dir, beam_size: --results are captions",
+        ),
+    ],
+)
+def test_evaluate_refuses_flags_that_do_not_go_together(flags, message, here):
+    ended = here(EVALUATE, *flags)
+    assert ended.status == 2
+    assert message in " ".join(ended.err.replace("│", " ").split())
+
+
 def captions_by_name(json_lines):
     return {
         Path(entry["file"]).name: [(c["caption"], c["log_prob"]) for c in entry["captions"]]

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
-from im2txt.metrics.caption_metrics import best_constant_caption, human_ceiling, score_captions
+from im2txt.inference.caption_evaluation import Extras, score_and_write
+from im2txt.inference.caption_files import match_images
 from im2txt.metrics.perplexity import build_perplexity
 from im2txt.model.image_encoder import backbone_image_size
 from im2txt.runs.run_folder import Run, check_vocabulary, load_run, read_run_config
@@ -20,11 +21,13 @@ from im2txt.shards.input_pipeline import ImageFormat
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
 
+_TRAINING_SPLIT = "train"
+
 
 def score_run(
-    workdir: str, split: str, output_dir: str, data_dir: str, batch_size: int, decoding: dict[str, Any]
+    workdir: str, split: str, output_dir: str, data_dir: str, batch_size: int, decoding: dict[str, Any], extras: Extras
 ) -> dict[str, Any]:
-    """Scores a run's best checkpoint and writes captions.json, candidates.json and scores.json.
+    """Scores a run's best checkpoint and writes captions.json, candidates.json, scores.json and image_scores.json.
 
     Args:
         workdir: the run's folder.
@@ -33,11 +36,11 @@ def score_run(
         data_dir: folder of shards; empty takes the one the run was trained on.
         batch_size: photographs per batch.
         decoding: fields of `DecodingConfig` that replace the run's.
+        extras: what is asked for besides the scores.
 
     Returns:
-        The content of scores.json: `split`, `step`, `checkpoint`, `perplexity`, `beam_size`, `num_images`, `scores`,
-        and the `scores` of a `floor` (the best constant caption) and a `human` (one reference against the others;
-        empty if a photograph has only one).
+        The content of scores.json: `split`, `step`, `checkpoint`, `perplexity`, `beam_size`, and what
+        `im2txt.inference.caption_evaluation` says.
 
     Raises:
         FileNotFoundError: if the run, the shards or the references are missing.
@@ -64,17 +67,12 @@ def score_run(
     captions = _caption_all(run, photographs, num_images)
     # The search finds nothing where all probability lies on words it may not say: scored as an empty caption.
     scored = {image_id: candidates[0].words if candidates else "" for image_id, candidates in captions.items()}
-    floor_caption, floor_scores = best_constant_caption(references.captions)
-    result = {
+    head = {
         "split": split,
         "step": run.step,
         "checkpoint": os.path.relpath(run.checkpoint, workdir),
         "perplexity": perplexity,
         "beam_size": run.config.decoding.beam_size,
-        "num_images": len(scored),
-        "scores": score_captions(scored, references.captions),
-        "floor": {"caption": floor_caption, "scores": floor_scores},
-        "human": {"scores": _human_scores(references.captions)},
     }
     results = [{"image_id": image_id, "caption": caption} for image_id, caption in scored.items()]
     candidates = [
@@ -86,14 +84,17 @@ def score_run(
         for image_id, of_image in captions.items()
     ]
     storage.make_directory(output_dir)
-    for name, content in (("captions", results), ("candidates", candidates), ("scores", result)):
+    for name, content in (("captions", results), ("candidates", candidates)):
         storage.write_text(storage.join(output_dir, f"{name}.json"), json.dumps(content, indent=1, ensure_ascii=False))
-    return result
+    images = match_images(scored, references.captions)
+    return score_and_write(head, images, _training_captions(folder), output_dir, extras)
 
 
-def _human_scores(captions: dict[int, list[str]]) -> dict[str, float]:
-    """Empty where a photograph has but one caption, which leaves nothing to score it against."""
-    return human_ceiling(captions) if min(map(len, captions.values())) > 1 else {}
+def _training_captions(folder: ShardFolder) -> list[str] | None:
+    """What a caption may be copied from; None where the folder has no captions to train on."""
+    if _TRAINING_SPLIT not in folder.manifest.splits:
+        return None
+    return [caption for captions in folder.read_references(_TRAINING_SPLIT).captions.values() for caption in captions]
 
 
 def _caption_all(run: Run, batches: tf.data.Dataset, num_images: int) -> dict[int, list[Candidate]]:

@@ -1,96 +1,89 @@
 """CIDEr-D: how alike a caption and its references are in the n-grams that tell images apart."""
 
-import math
-from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from __future__ import annotations
 
-from im2txt.metrics.bleu import MAX_ORDER, Ngram, check_aligned, ngram_counts
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from im2txt.metrics.ngrams import MAX_ORDER, Caption, MatchedHypotheses, NgramTable, ReferenceNgrams
 
 _SCALE = 10.0
 _LENGTH_VARIANCE = 6.0**2  # of the penalty on a difference in length, in bigrams squared
 
 
-class CaptionVector(NamedTuple):
-    """One caption's n-grams, weighed.
-
-    Attributes:
-        counts: How often each n-gram occurs, for n = 1 .. `MAX_ORDER`.
-        norms: The Euclidean norm of count times inverse document frequency, for each n.
-        bigrams: How many bigrams the caption has: coco-caption takes this for its length.
-    """
-
-    counts: list[Counter[Ngram]]
-    norms: list[float]
-    bigrams: int
-
-
-def length_penalty(hypothesis_bigrams: int, reference_bigrams: int) -> float:
-    """The factor in (0, 1] on captions of different lengths: a Gaussian of the difference."""
-    return math.exp(-((hypothesis_bigrams - reference_bigrams) ** 2) / (2 * _LENGTH_VARIANCE))
+def length_penalties(hypothesis_lengths: np.ndarray, reference_lengths: np.ndarray) -> np.ndarray:
+    """The factors in (0, 1] on captions of different lengths, in words: a Gaussian of the difference in bigrams."""
+    differences = np.maximum(0, hypothesis_lengths - 1) - np.maximum(0, reference_lengths - 1)
+    return np.exp(-(differences**2) / (2 * _LENGTH_VARIANCE))
 
 
 class CiderD:
     """Scores captions against references, weighing n-grams by the images that the references share.
 
-    An n-gram of the references of every image weighs nothing, so scores of different sets of images
-    do not compare, and **a single image always scores 0**.
+    The references are weighed once; any number of batches is then scored fast enough to be a reward in training. An
+    n-gram of the references of every image weighs nothing, so scores of different sets of images do not compare, and
+    **a single image always scores 0**.
 
     Attributes:
-        squared_weights: The squared inverse document frequency of each n-gram in the references.
+        references: the indexed references.
+        squared_weights: for each n, the squared inverse document frequency of each n-gram of the index.
+        norms: for each n, float64 `[references]`: the Euclidean norm of count times inverse document frequency.
 
     Source: Vedantam et al. 2015, "CIDEr: consensus-based image description evaluation", as
     coco-caption computes it.
     """
 
-    def __init__(self, references: Sequence[Sequence[Sequence[str]]]) -> None:
-        """Weighs the n-grams of the references.
+    def __init__(self, references: ReferenceNgrams) -> None:
+        """Weighs the n-grams of the references."""
+        self.references = references
+        starts = references.image_starts
+        images = np.repeat(np.arange(len(starts) - 1), np.diff(starts))  # of each reference
+        log_images = math.log(max(1, len(starts) - 1))
+        self._squared_weight_of_new = log_images**2
+        self.squared_weights: list[np.ndarray] = []
+        for table, size in zip(references.index.tables, references.index.sizes, strict=True):
+            in_images = np.unique(images[table.captions()] << 32 | table.ids) & (1 << 32) - 1
+            self.squared_weights.append((log_images - np.log(np.bincount(in_images, minlength=size))) ** 2)
+        self.norms = self._norms(references.index.tables)
 
-        Args:
-            references: The reference captions of each image, as words.
+    def scores(self, hypotheses: Sequence[Caption], images: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """CIDEr-D of captions, float64 `[B]` in [0, 10]; the arguments and errors of `ReferenceNgrams.match`."""
+        return self.scores_of(self.references.match(hypotheses, images))
+
+    def scores_of(self, matched: MatchedHypotheses) -> np.ndarray:
+        """CIDEr-D of hypotheses whose n-grams were found, float64 `[B]`: the mean over the references of their image.
+
+        For each n the cosine between both captions, the hypothesis's counts clipped to the reference's, averaged over
+        n, times the length penalty.
         """
-        images_with: Counter[Ngram] = Counter()
-        for image_references in references:
-            images_with.update(
-                {ngram for reference in image_references for counts in ngram_counts(reference) for ngram in counts}
-            )
-        log_images = math.log(max(1, len(references)))
-        self.squared_weights = {ngram: (log_images - math.log(images)) ** 2 for ngram, images in images_with.items()}
-        self._squared_weight_of_unseen = log_images**2
+        pair_hypotheses, num_pairs = matched.pair_hypotheses(), len(matched.pair_references)
+        cosines = np.zeros(num_pairs)
+        norms = self._norms(matched.tables)
+        for n, (table, matches) in enumerate(zip(matched.tables, matched.matches, strict=True)):
+            clipped = np.minimum(table.counts[matches.entries], matches.reference_counts)
+            parts = clipped * matches.reference_counts * self.squared_weights[n][table.ids[matches.entries]]
+            products = np.bincount(matches.pairs, parts, num_pairs)
+            norm = norms[n][pair_hypotheses] * self.norms[n][matched.pair_references]
+            np.add(cosines, np.divide(products, norm, out=np.zeros(num_pairs), where=norm > 0), out=cosines)
+        penalties = length_penalties(matched.lengths[pair_hypotheses], matched.reference_lengths)
+        similarities = np.bincount(pair_hypotheses, cosines * penalties, len(matched.lengths))
+        return _SCALE / MAX_ORDER * similarities / np.diff(matched.pair_starts)
 
-    def vector(self, words: Sequence[str]) -> CaptionVector:
-        """The n-grams of one caption, weighed."""
-        counts = ngram_counts(words)
-        weight, unseen = self.squared_weights.get, self._squared_weight_of_unseen
-        norms = [
-            math.sqrt(sum(count * count * weight(ngram, unseen) for ngram, count in of_n.items())) for of_n in counts
-        ]
-        return CaptionVector(counts, norms, max(0, len(words) - 1))
-
-    def similarity(self, hypothesis: CaptionVector, reference: CaptionVector) -> float:
-        """How alike two captions are, in [0, 10].
-
-        The cosine between both, with the hypothesis's counts clipped to the reference's, averaged
-        over n, times the length penalty.
-        """
-        total = 0.0
-        for n in range(MAX_ORDER):
-            norm = hypothesis.norms[n] * reference.norms[n]
-            if norm == 0.0:
-                continue
-            of_reference = reference.counts[n]
-            product = 0.0
-            for ngram, count in hypothesis.counts[n].items():
-                if ngram in of_reference:
-                    in_reference = of_reference[ngram]
-                    weight = self.squared_weights[ngram]
-                    product += min(count, in_reference) * in_reference * weight
-            total += product / norm
-        return _SCALE * length_penalty(hypothesis.bigrams, reference.bigrams) * total / MAX_ORDER
+    def _norms(self, tables: list[NgramTable]) -> list[np.ndarray]:
+        norms = []
+        for table, weights in zip(tables, self.squared_weights, strict=True):
+            is_known = table.ids < len(weights)
+            squares = np.full(len(table.ids), self._squared_weight_of_new)
+            squares[is_known] = weights[table.ids[is_known]]
+            squares *= table.counts**2
+            norms.append(np.sqrt(np.bincount(table.captions(), squares, len(table.starts) - 1)))
+        return norms
 
 
-def cider_d(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]) -> list[float]:
-    """CIDEr-D of each image, in [0, 10]: the mean over its references; the corpus has their mean.
+def cider_d(hypotheses: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> list[float]:
+    """CIDEr-D of each image, in [0, 10]; the corpus has their mean.
 
     Args:
         hypotheses: One caption per image, as words.
@@ -99,11 +92,4 @@ def cider_d(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[S
     Raises:
         ValueError: the two do not belong together, or an image has no reference.
     """
-    check_aligned(hypotheses, references)
-    cider = CiderD(references)
-    scores = []
-    for hypothesis, image_references in zip(hypotheses, references, strict=True):
-        vector = cider.vector(hypothesis)
-        similarities = [cider.similarity(vector, cider.vector(reference)) for reference in image_references]
-        scores.append(sum(similarities) / len(similarities))
-    return scores
+    return CiderD(ReferenceNgrams(references)).scores(hypotheses).tolist()

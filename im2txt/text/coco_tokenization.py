@@ -48,6 +48,7 @@ _SENTENCE_STARTS = (
     r"She|Since|So|Some|Such|That|The|Their|Then|There|These|They|This|We|What|When|While|Yet|You|</?[A-Za-z][^<>]*>)"
     r"(?:\s|$)"
 )
+_BEFORE_NUMBERS = "nos?|figs?|pp|ca|op|art"
 _FILE_ENDINGS = "avi|bmp|doc|docx|exe|gif|gz|htm|html|jpeg|jpg|mov|mp3|mp4|pdf|php|png|ppt|tar|txt|xml|zip"
 
 
@@ -95,7 +96,7 @@ def _lexer() -> re.Pattern[str]:
         | [A-Za-z]\.(?:[A-Za-z]\.)+{end}                           # U.S.
         | [A-Za-z]\.(?!{start}|\s*(?:$|{_SENTENCE_STARTS}))        # J. K. Rowling
         | (?i:{_TITLES})\.(?!{start})
-        | (?i:nos?|figs?|pp|ca|op)\.(?=\ ?\d)                      # no. 5, but: he said no|.
+        | (?i:{_BEFORE_NUMBERS})\.(?=\s?\d)                      # no. 5, but: he said no|.
         | {start}{character}*(?:[.!?]{start}{character}*)+         # x.com, dogs.one
         | [A-Z]+(?:[&+][A-Z]+)+ | [A-Z]+\$ | (?i:c)\+\+ | (?i:[cf])\#  # AT&T, US|$|5
         | [+-]?\d*(?:[.,:]\d+)+ | [+-]\d+                          # 5:30, 1,000
@@ -111,7 +112,8 @@ def _lexer() -> re.Pattern[str]:
 
 _LETTER, _DIGIT, _MARK, _SYMBOL, _NOTHING = "é", "٠", "\u0301", "§", "\x00"
 _KINDS = {
-    **dict.fromkeys("\u00a0\u3000\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "),
+    **dict.fromkeys("\u00a0\u3000\t\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "),
+    "\n": "\n",
     **dict.fromkeys(map(chr, range(0x2000, 0x200B)), " "),
     **dict.fromkeys("’\x92", "’"),
     **dict.fromkeys("‘‛\x91", "‘"),
@@ -182,26 +184,31 @@ _CURLY_CLITIC = re.compile("[’‘](?:s|m|d|re|ve|ll)|n[’‘]t")
 
 _PLAIN = re.compile(r"(?:[A-Za-z]+(?:-[A-Za-z]+)*(?: ,|,)? )*[A-Za-z]+(?:-[A-Za-z]+)*(?: ?\.)?")
 _KEEPS_PERIOD = re.compile(
-    rf"(?:.*-)?(?:[A-Za-z]|{_ABBREVIATIONS}|{_ABBREVIATIONS_IN_CAPITALS}|{_TITLES})\.", re.IGNORECASE
+    rf"(?:.*-)?(?:[A-Za-z]|{_ABBREVIATIONS}|{_ABBREVIATIONS_IN_CAPITALS}|{_TITLES}|{_BEFORE_NUMBERS})\.", re.IGNORECASE
 )
-_LONE_LETTER = re.compile(r"[^A-Za-z0-9]?[A-Za-z]\.")
-_BEGINS_SENTENCE = re.compile(r"\s*" + _SENTENCE_STARTS)
+_SEEN = 50  # characters of the next caption
 
 
 def coco_tokens(captions: Sequence[str]) -> list[list[str]]:
     """Returns the tokens of each caption, as coco-caption has them if it tokenizes these captions in this order.
 
-    A token may hold a no-break space: `str.split` tells how BLEU and CIDEr-D see it.
+    A token may hold a no-break space; see `split_tokens`.
     """
     return [
-        _plain_tokens(caption) or _tokens(caption, _is_last_letter(caption) and not _begins_sentence(captions, i + 1))
-        for i, caption in enumerate(captions)
+        _plain_tokens(caption) or _tokens(caption, _following(captions, i + 1)) for i, caption in enumerate(captions)
     ]
+
+
+def split_tokens(tokens: list[str]) -> list[str]:
+    """Tokens as BLEU and CIDEr-D see them: parted at the no-break spaces that they may hold."""
+    if not any(NO_BREAK_SPACE in token for token in tokens):
+        return tokens
+    return [word for token in tokens for word in token.split(NO_BREAK_SPACE)]
 
 
 def coco_tokens_of_one(caption: str) -> list[str]:
     """Returns the tokens of a caption alone: what follows is taken for the begin of a sentence."""
-    return _plain_tokens(caption) or _tokens(caption, goes_on=False)
+    return _plain_tokens(caption) or _tokens(caption, "\nA ")
 
 
 def _plain_tokens(caption: str) -> list[str] | None:
@@ -218,24 +225,28 @@ def _plain_tokens(caption: str) -> list[str] | None:
     return tokens if TWO_WORDS.keys().isdisjoint(tokens) else None
 
 
-def _is_last_letter(caption: str) -> bool:
-    """Whether the caption ends in a single letter and a period."""
-    return _LONE_LETTER.fullmatch(caption.rstrip()[-3:]) is not None
+def _following(captions: Sequence[str], start: int) -> str:
+    """What the lexer sees behind a caption: blank lines and the next caption's first words, or that nothing follows."""
+    following = ""
+    for i in range(start, len(captions)):
+        following += "\n" + captions[i][:_SEEN].replace("\n", " ")
+        if not following.isspace():
+            return following
+    return following + _NOTHING
 
 
-def _begins_sentence(captions: Sequence[str], start: int) -> bool:
-    """Whether the next caption that is not blank begins with a word that the lexer knows to begin a sentence."""
-    following = next((captions[i] for i in range(start, len(captions)) if captions[i].strip()), "")
-    return _BEGINS_SENTENCE.match(following) is not None
-
-
-def _tokens(caption: str, goes_on: bool) -> list[str]:
-    """The tokens of one caption; `goes_on` if no begin of a sentence follows."""
+def _tokens(caption: str, following: str) -> list[str]:
+    """The tokens of one caption."""
     if "&" in caption:
         caption = _ENTITY.sub(lambda match: _ENTITIES[match[0]], caption)
-    caption = caption.replace("\u00ad", "") + (" " + _NOTHING if goes_on else "")
+    caption = caption.replace("\u00ad", "").replace("\n", " ")
+    text = caption.translate(_kinds)
+    if text.rstrip().endswith("."):  # Only of a period the lexer asks what stands in the next line.
+        text += following.translate(_kinds)
     tokens: list[str] = []
-    for match in _lexer().finditer(caption.translate(_kinds)):
+    for match in _lexer().finditer(text):
+        if match.start() >= len(caption):
+            break
         token = caption[match.start() : match.end()].lower()
         if token.startswith(("...", "''")) or (token.startswith("--") and len(token) < 5):
             continue

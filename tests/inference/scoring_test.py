@@ -11,6 +11,7 @@ from fakes import VOCABULARY, write_dataset
 
 from im2txt.configuration import DecoderConfig, EncoderConfig, ExperimentConfig, InputConfig
 from im2txt.inference import scoring
+from im2txt.inference.caption_evaluation import Extras
 from im2txt.metrics.caption_metrics import score_captions
 from im2txt.runs import checkpoints, run_folder
 from im2txt.shards.references import read_references
@@ -41,7 +42,7 @@ def workdir(dataset, tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(workdir):
     output_dir = os.path.join(workdir, "evaluation", "test")
-    return scoring.score_run(workdir, "test", output_dir, "", batch_size=3, decoding={"beam_size": 2})
+    return scoring.score_run(workdir, "test", output_dir, "", batch_size=3, decoding={"beam_size": 2}, extras=Extras())
 
 
 def written(workdir, name):
@@ -81,14 +82,18 @@ def test_perplexity_counts_every_caption_once(dataset, workdir, result):
 
 
 def test_batch_size_changes_nothing(workdir, result, tmp_path):
-    alone = scoring.score_run(workdir, "test", str(tmp_path), "", batch_size=1, decoding={"beam_size": 2})
+    alone = scoring.score_run(
+        workdir, "test", str(tmp_path), "", batch_size=1, decoding={"beam_size": 2}, extras=Extras()
+    )
     assert alone["scores"] == result["scores"]
     np.testing.assert_allclose(alone["perplexity"], result["perplexity"], rtol=1e-6)
 
 
 def test_pair_layout_captions_each_photograph_once(workdir, result, tmp_path):
     pairs = write_dataset(tmp_path / "pairs", {"train": 2, "test": 7}, (3, 1), layout="pair", feature_size=FEATURE_SIZE)
-    scored = scoring.score_run(workdir, "test", str(tmp_path), pairs.data_dir, batch_size=4, decoding={"beam_size": 2})
+    scored = scoring.score_run(
+        workdir, "test", str(tmp_path), pairs.data_dir, batch_size=4, decoding={"beam_size": 2}, extras=Extras()
+    )
     assert scored["scores"] == pytest.approx(result["scores"])
     np.testing.assert_allclose(scored["perplexity"], result["perplexity"], rtol=1e-6)
 
@@ -103,4 +108,4 @@ def test_shards_of_another_vocabulary_are_refused(workdir, dataset, tmp_path):
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json.*is no run of im2txt\.train"):
-        scoring.score_run(str(tmp_path), "test", str(tmp_path), "", 1, {})
+        scoring.score_run(str(tmp_path), "test", str(tmp_path), "", 1, {}, Extras())

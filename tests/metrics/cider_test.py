@@ -4,7 +4,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from im2txt.metrics.cider import cider_d
+from im2txt.metrics.cider import CiderD, cider_d
+from im2txt.metrics.ngrams import ReferenceNgrams
 
 
 def dense_cider_d(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
@@ -80,3 +81,26 @@ def test_captions_without_words_score_zero() -> None:
 def test_lists_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="1 hypotheses but references of 2 images"):
         split(["a"], [["a"], ["b"]])
+
+
+def test_batches_of_any_images_score_as_all_images_at_once() -> None:
+    # As a reward: several captions of an image, in any order, and words that no reference has.
+    source = random.Random(4)
+    words = ["a", "a", "dog", "cat", "runs", "on", "grass", "new"]
+
+    def caption() -> list[str]:
+        return source.choices(words, k=source.randint(1, 8))
+
+    references = [[[word for word in caption() if word != "new"] for _ in range(3)] for _ in range(40)]
+    cider = CiderD(ReferenceNgrams(references))
+    images = source.choices(range(40), k=25)
+    captions = [caption() for _ in images]
+    expected = []
+    for captured, image in zip(captions, images, strict=True):
+        hypotheses = [["cat"]] * image + [captured] + [["dog"]] * (39 - image)
+        expected.append(
+            dense_cider_d([" ".join(h) for h in hypotheses], [list(map(" ".join, r)) for r in references])[image]
+        )
+    assert cider.scores(captions, images).tolist() == pytest.approx(expected, abs=1e-12)
+    for caption_of_one, image, score in zip(captions, images, expected, strict=True):
+        assert cider.scores([caption_of_one], [image]).tolist() == pytest.approx([score], abs=1e-12)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from im2txt.metrics.rouge import common_subsequence_length, rouge_l
+from im2txt.metrics.rouge import common_subsequence_length, rouge_l, word_places
 
 words = str.split
 
@@ -26,7 +26,8 @@ def test_common_subsequence_is_as_long_as_the_longest_of_all_choices() -> None:
     random_source = random.Random(5)
     for _ in range(300):
         first, second = (random_source.choices("abcd", k=random_source.randint(0, 8)) for _ in "12")
-        assert common_subsequence_length(first, second) == brute_force_length(first, second)
+        length = common_subsequence_length(word_places(first), len(first), second)
+        assert length == brute_force_length(first, second)
 
 
 def test_worked_example() -> None:
@@ -45,6 +46,11 @@ def test_best_precision_and_best_recall_may_come_from_two_references() -> None:
 def test_nothing_in_common_and_no_words_score_zero() -> None:
     references = [[["a", "dog"]]] * 2 + [[[]]]
     assert rouge_l([["two", "cats"], [], ["a"]], references) == [0.0, 0.0, 0.0]
+
+
+def test_two_captions_without_words_are_equal() -> None:
+    # coco-caption takes an empty caption for one empty word.
+    assert rouge_l([[]], [[["a", "dog"], []]]) == [1.0]
 
 
 def test_images_without_references_are_refused() -> None:
