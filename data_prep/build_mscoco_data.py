@@ -57,7 +57,7 @@ class BuildMscocoDataFlags:
     word_counts_output_file: str = ""
     """A second place for the vocabulary, besides word_counts.txt in the folder of the shards."""
     num_threads: int = 8
-    """Worker processes; the number of shards need not be a multiple of it."""
+    """Shards written at the same time, each in a process of its own; their number need not be a multiple of it."""
 
     def __post_init__(self) -> None:
         for name, fixed in (("start_word", START_WORD), ("end_word", END_WORD), ("unknown_word", UNKNOWN_WORD)):

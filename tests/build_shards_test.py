@@ -77,6 +77,31 @@ def test_a_bad_flag_is_named_and_nothing_done(data, tmp_path, flag, message, cap
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_sees_missing_photographs(data, tmp_path, capsys):
+    flags = [*data.flags(), f"--output_dir={tmp_path / 'out'}", *SHARDS, "--dry_run", "--max_skipped_fraction=0.1"]
+    data.photograph(103).unlink()
+    build_shards.main(flags)
+    assert "train: 11 photographs, 55 captions" in (planned := capsys.readouterr().out)
+    assert "left out: 1 missing_photograph, 2 no_split" in planned
+    data.photograph(104).unlink()
+    with pytest.raises(
+        RuntimeError, match=r"^2 of the 19 photographs in a split cannot be used \(2 missing_photograph"
+    ):
+        build_shards.main(flags)
+    assert not (tmp_path / "out").exists()
+
+
+def test_warnings_and_the_share_of_unknown_words_are_printed(data, tmp_path, capsys):
+    data.photograph(302).write_bytes(data.photograph(105).read_bytes())
+    build_shards.main([*data.flags(), f"--output_dir={tmp_path / 'out'}", *SHARDS])
+    printed = capsys.readouterr().out
+    assert "\nwarning: 1 photograph(s) stand in two splits under two names" in printed
+    words = [w for n in tiny_flickr8k.NUMBERS["test"] for c in tiny_flickr8k.captions_of(n) for w in c.lower().split()]
+    known = ShardFolder.open(str(tmp_path / "out")).read_vocabulary().words
+    share = sum(word not in known for word in words) / len(words)
+    assert f"test: 4 photographs, 20 captions, {share:.2%} of the words <UNK>" in printed
+
+
 def test_a_missing_source_is_an_error_that_names_the_choice(capsys):
     with pytest.raises(SystemExit, match="2"):
         build_shards.main(["--output_dir=x"])

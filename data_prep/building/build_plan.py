@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from data_prep.building import splits
+from data_prep.building.photograph_files import find_photographs
 from data_prep.building.planned_captions import CaptionOptions, plan_images
 from data_prep.building.shard_plan import PlannedImage, ShardOptions, ShardPlan
 from data_prep.building.shard_sizes import choose_shard_counts, expected_bytes
 from data_prep.building.skips import Skip, SkipOptions, check_limit
 from data_prep.building.splits import SplitOptions
 from data_prep.building.vocabulary_builder import VocabularyOptions, make_vocabulary
-from data_prep.sources.base import CaptionedImage, Source
+from data_prep.sources.base import CaptionedImage, Found, LeftOut, Source, SourceWarning
 from im2txt.images.image_files import PhotographOptions
 from im2txt.system.progress import progress_bar
 from im2txt.text.vocabulary import Vocabulary
@@ -37,50 +38,56 @@ class BuildPlan:
     Attributes:
         images: photographs to write, in the source's order.
         vocabulary: of the training captions, or the given one.
-        shards: where each example goes.
+        shard_plan: where each example goes.
         skips: captions and photographs left out so far.
+        warnings: what the source has to say, one sentence each.
         expected_bytes: estimated size of each split's shards.
     """
 
     images: Sequence[PlannedImage]
     vocabulary: Vocabulary
-    shards: ShardPlan
+    shard_plan: ShardPlan
     skips: Sequence[Skip]
+    warnings: Sequence[str]
     expected_bytes: dict[str, int]
-
-    def check_limit(self, skips: Sequence[Skip], limit: float) -> None:
-        """Raises TooManySkipsError if these leave out too much of the plan's photographs or captions."""
-        captions = sum(len(image.words) for image in self.images)
-        lost_captions = sum(skip.caption is not None for skip in self.skips)
-        lost_images = sum(skip.reason == "no_caption" for skip in self.skips)
-        check_limit(skips, len(self.images) + lost_images, captions + lost_captions, limit)
 
 
 def plan_build(source: Source, options: BuildOptions) -> BuildPlan:
-    """Reads the source and plans the build. Writes nothing and opens no photograph.
+    """Reads the source, sees which photographs are there, and plans the build. Writes nothing and opens no photograph.
 
     Raises:
         ValueError: if source or options make no sense.
         FileNotFoundError: if one of the source's files is missing.
-        TooManySkipsError: if too many captions cannot be used.
+        TooManySkipsError: if too many photographs are missing, or too many captions cannot be used.
+        OSError: if a folder of photographs may not be listed.
     """
-    images = _read(source)
-    skips: list[Skip] = []
+    found = list(progress_bar("reading", source.read(), unit=" photographs", delay=1, leave=False))
+    images = _photographs(found)
+    left_out = [item for item in found if isinstance(item, LeftOut)]
+    skips = [Skip(None, item.file_name, item.reason, item.detail) for item in left_out]
     assigned = zip(images, splits.assign(images, options.splits), strict=True)
+    files = find_photographs(image.path for image in images)
     bar = progress_bar("captions", assigned, total=len(images), unit=" photographs", delay=1, leave=False)
-    planned = list(plan_images(bar, options.captions, skips))
-    training_captions = (words for image in planned if image.split == "train" for words in image.words)
-    vocabulary = make_vocabulary(training_captions, options.vocabulary)
+    planned = list(plan_images(bar, files, options.captions, skips))
+    # Before the vocabulary, which would only say that it has no captions.
+    check_limit(skips, len(planned), count_captions(planned), options.skips.max_skipped_fraction)
+    training = (image for image in planned if image.split == "train")
+    vocabulary = make_vocabulary((text for image in training for text in image.tokenized_captions), options.vocabulary)
     sizes = expected_bytes(planned, options.shards.layout)
     counts = choose_shard_counts(planned, sizes, options.shards)
-    shards = ShardPlan(planned, vocabulary, options.shards, options.photographs, counts)
-    plan = BuildPlan(planned, vocabulary, shards, skips, sizes)
-    plan.check_limit(skips, options.skips.max_skipped_fraction)
-    return plan
+    shard_plan = ShardPlan(planned, vocabulary, options.shards, options.photographs, counts)
+    warnings = [item.sentence for item in found if isinstance(item, SourceWarning)]
+    return BuildPlan(planned, vocabulary, shard_plan, skips, warnings, sizes)
 
 
-def _read(source: Source) -> list[CaptionedImage]:
-    images = list(progress_bar("reading", source.read(), unit=" photographs", delay=1, leave=False))
+def count_captions(images: Iterable[PlannedImage]) -> int:
+    """Returns the number of the photographs' captions."""
+    return sum(len(image.captions) for image in images)
+
+
+def _photographs(found: Sequence[Found]) -> list[CaptionedImage]:
+    """Returns the photographs that a source yielded after checking that there are some and that their ids are sound."""
+    images = [item for item in found if isinstance(item, CaptionedImage)]
     if not images:
         raise ValueError("The source holds no photographs.")
     names: dict[int, str] = {}

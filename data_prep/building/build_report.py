@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from data_prep.building.build_plan import BuildPlan
+from collections.abc import Sequence
+
+from data_prep.building.build_plan import BuildPlan, count_captions
 from data_prep.building.prepare import BuildResult
 from data_prep.building.skips import count_reasons
 from data_prep.sources.split_names import SPLITS
@@ -11,18 +13,18 @@ from data_prep.sources.split_names import SPLITS
 def describe_plan(plan: BuildPlan) -> str:
     """Returns what a build would write."""
     lines = []
-    for split in dict.fromkeys(shard.split for shard in plan.shards.shards):
+    for split in dict.fromkeys(shard.split for shard in plan.shard_plan.slices):
         images = [image for image in plan.images if image.split == split]
-        captions = sum(len(image.words) for image in images)
-        words = sum(words.count(" ") + 2 for image in images for words in image.words)
-        shards = sum(shard.split == split for shard in plan.shards.shards)
+        num_words = sum(caption.count(" ") + 2 for image in images for caption in image.tokenized_captions)
+        num_shards = sum(shard.split == split for shard in plan.shard_plan.slices)
         size = f"about {plan.expected_bytes[split] / 1e6:,.0f} MB"
         lines.append(
-            f"{split}: {len(images):,} photographs, {captions:,} captions, {words:,} words, "
-            f"{plan.shards.examples(split):,} examples in {shards} shards, {size}"
+            f"{split}: {len(images):,} photographs, {count_captions(images):,} captions, {num_words:,} words, "
+            f"{plan.shard_plan.examples(split):,} examples in {num_shards} shards, {size}"
         )
     lines.append(_vocabulary_line(len(plan.vocabulary)))
     lines.append(_skipped_line(count_reasons(plan.skips)))
+    lines += _warning_lines(plan.warnings)
     return "\n".join(lines)
 
 
@@ -31,7 +33,8 @@ def describe_build(result: BuildResult, output_dir: str, secs: float) -> str:
     lines = []
     for name in sorted(result.manifest.splits, key=SPLITS.index):
         split = result.manifest.splits[name]
-        unknown = split.unknown_words / max(1, split.words)
+        # `</S>` is predicted like a word but is none, and never unknown.
+        unknown = split.unknown_words / max(1, split.words - split.captions)
         size = sum(shard.bytes for shard in split.shards)
         lines.append(
             f"{name}: {split.images:,} photographs, {split.captions:,} captions, {unknown:.2%} of the words <UNK>, "
@@ -39,6 +42,7 @@ def describe_build(result: BuildResult, output_dir: str, secs: float) -> str:
         )
     lines.append(_vocabulary_line(result.vocab_size))
     lines.append(_skipped_line(result.manifest.skipped))
+    lines += _warning_lines(result.manifest.warnings)
     speed = f"{result.new_captions / secs:,.0f} captions/s"
     written = f"{result.new_captions:,} captions written in {secs:.1f} s, {speed}"
     lines.append(f"{output_dir}: {written if result.new_captions else 'already built'}")
@@ -51,3 +55,7 @@ def _vocabulary_line(vocab_size: int) -> str:
 
 def _skipped_line(counts: dict[str, int]) -> str:
     return "left out: " + (", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items())) or "nothing")
+
+
+def _warning_lines(sentences: Sequence[str]) -> list[str]:
+    return [f"warning: {sentence}" for sentence in sentences]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from data_prep.building.shard_plan import PlannedImage
 from data_prep.building.skips import Skip
 from data_prep.sources.base import CaptionedImage
-from im2txt.system import storage
+from im2txt.system.storage import FileState
 from im2txt.text import tokenization
 from im2txt.text.vocabulary import SPECIAL_WORDS
 
@@ -32,22 +32,29 @@ class CaptionOptions:
 
 
 def plan_images(
-    images: Iterable[tuple[CaptionedImage, str | None]], options: CaptionOptions, skips: list[Skip]
+    images: Iterable[tuple[CaptionedImage, str | None]],
+    files: Mapping[str, FileState],
+    options: CaptionOptions,
+    skips: list[Skip],
 ) -> Iterator[PlannedImage]:
-    """Yields the photographs that have a split and a usable caption.
+    """Yields the photographs that are there and have a split and a usable caption.
 
     Args:
         images: photographs, each with its split or None.
+        files: those that are there, by path.
         options: the tokenizer and the longest caption.
-        skips: receives what is left out: captions as `not_utf8`, `special_word`, `long_caption` or `empty_caption`,
-            photographs as `no_split`, `no_caption`, or `missing_photograph` for captions that have neither a split
-            nor, on the local disk, a photograph.
+        skips: receives what is left out: photographs as `no_split`, `missing_photograph` or `no_caption`; captions, of
+            the other photographs only, as `not_utf8`, `special_word`, `long_caption` or `empty_caption`.
     """
     split_words = tokenization.tokenizer(options.tokenizer)
     for image, split in images:
+        file = files.get(image.path)
         if split is None:
-            why = "missing_photograph" if _is_missing(image.path) else "no_split"
-            skips.append(Skip(image.image_id, image.file_name, why, "in no split"))
+            detail = "in no split" if file else f"in no split, and there is no file {image.path!r}"
+            skips.append(Skip(image.image_id, image.file_name, "no_split", detail))
+            continue
+        if file is None:
+            skips.append(Skip(image.image_id, image.file_name, "missing_photograph", f"no file {image.path!r}"))
             continue
         captions, tokenized = [], []
         for caption in image.captions:
@@ -61,15 +68,10 @@ def plan_images(
             captions.append(caption)
             tokenized.append(" ".join(words))
         if not captions:
-            detail = f"none of its {len(image.captions)} captions can be used"
+            detail = f"none of its {len(image.captions)} captions can be used" if image.captions else "has no caption"
             skips.append(Skip(image.image_id, image.file_name, "no_caption", detail))
             continue
-        yield PlannedImage(image.image_id, image.file_name, image.path, split, tuple(captions), tuple(tokenized))
-
-
-def _is_missing(path: str) -> bool:
-    """Looks on the local disk only, where that costs nothing."""
-    return not storage.is_remote(path) and not storage.exists(path)
+        yield PlannedImage(image.image_id, image.file_name, image.path, file, split, tuple(captions), tuple(tokenized))
 
 
 def _reason_before(caption: str, options: CaptionOptions) -> tuple[str, str] | None:

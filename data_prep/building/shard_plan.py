@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from data_prep.building import photograph_files
 from data_prep.building.skips import Skip
 from im2txt.images.image_files import PhotographOptions
 from im2txt.shards.records import Layout
 from im2txt.shards.shard_names import MAX_SHARDS, shard_name
+from im2txt.system.storage import FileState
 from im2txt.text.vocabulary import Vocabulary
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Raised when the same input comes to give other bytes: a half-finished folder of an older version is not continued."""
 
 
@@ -59,17 +61,19 @@ class PlannedImage:
         image_id: unique in the build.
         file_name: relative name.
         path: where it is read from.
+        file: its size and age.
         split: where it goes.
         captions: raw captions; at least one.
-        words: the same captions tokenised, words joined by one space.
+        tokenized_captions: the same captions as words, joined by one space.
     """
 
     image_id: int
     file_name: str
     path: str
+    file: FileState
     split: str
     captions: tuple[str, ...]
-    words: tuple[str, ...]
+    tokenized_captions: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,11 +94,13 @@ class ShardJob:
     Attributes:
         output_dir: folder of shards, local or remote.
         name: the shard's file name.
-        fingerprint: of the plan and the shard; a finished shard with the same one need not be written again.
+        fingerprint: of the plan, the shard, and its photographs' sizes and times; a finished shard with the same one
+            need not be written again.
         layout: see `records`.
         photographs: how photographs are checked and stored.
         unknown_id: id of `<UNK>`, for counting.
         examples: in the order of writing.
+        unusable: photographs among them that are known to be unusable and not read.
     """
 
     output_dir: str
@@ -104,6 +110,7 @@ class ShardJob:
     photographs: PhotographOptions
     unknown_id: int
     examples: tuple[PlannedExample, ...]
+    unusable: tuple[Skip, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +123,9 @@ class ShardReport:
         bytes: size of the file.
         crc32c: of the whole file, 8 hex digits.
         captions_per_example: how many examples hold how many captions.
-        words: predicted words: without `<S>`, with `</S>`.
-        unknown_words: how many of them are `<UNK>`.
+        num_words: predicted words: without `<S>`, with `</S>`.
+        num_unknown_words: how many of them are `<UNK>`.
+        contents: size and checksum of each photograph's bytes in the shard, by image id.
         skipped: photographs that could not be used, each once per shard.
     """
 
@@ -126,12 +134,13 @@ class ShardReport:
     bytes: int
     crc32c: str
     captions_per_example: dict[int, int]
-    words: int
-    unknown_words: int
+    num_words: int
+    num_unknown_words: int
+    contents: dict[int, str]
     skipped: tuple[Skip, ...]
 
     @property
-    def captions(self) -> int:
+    def num_captions(self) -> int:
         """Number of captions in the shard."""
         return sum(captions * examples for captions, examples in self.captions_per_example.items())
 
@@ -150,8 +159,8 @@ class ShardPlan:
     """Where every example goes.
 
     Attributes:
-        shards: every shard of every split, in order.
-        fingerprint: SHA-256 (hex) of all that decides the shards' bytes, save the photographs' own.
+        slices: every shard of every split, in order.
+        fingerprint: SHA-256 (hex) of all that decides the bytes of shards and captions, save the photographs' own.
     """
 
     def __init__(
@@ -179,7 +188,7 @@ class ShardPlan:
         self._layout = options.layout
         self._photographs = photographs
         self._orders = {split: _order(images, split, options) for split in shard_counts}
-        self.shards = [
+        self.slices = [
             shard for split, count in shard_counts.items() for shard in _cut(split, len(self._orders[split]), count)
         ]
         self.fingerprint = self._fingerprint()
@@ -188,29 +197,45 @@ class ShardPlan:
         """Returns the number of examples planned for a split."""
         return len(self._orders[split])
 
-    def job(self, shard: ShardSlice, output_dir: str) -> ShardJob:
-        """Returns the job that writes a shard."""
+    def images(self, shard: ShardSlice) -> list[PlannedImage]:
+        """Returns the photographs of a shard's examples, in their order, once for each example."""
+        return [self._images[index] for index, _ in self._orders[shard.split][shard.start : shard.stop]]
+
+    def job(self, shard: ShardSlice, output_dir: str, unusable: Mapping[int, Skip] | None = None) -> ShardJob:
+        """Returns the job that writes a shard.
+
+        Args:
+            shard: which one.
+            output_dir: folder of shards.
+            unusable: by id, if all photographs have been decoded before: the job then reads none of these, and decodes
+                no other again.
+        """
+        known = unusable or {}
+        photographs = self._photographs
+        if unusable is not None:
+            photographs = dataclasses.replace(photographs, verify="header")
         return ShardJob(
             output_dir=output_dir,
             name=shard.name,
             fingerprint=self.shard_fingerprint(shard),
             layout=self._layout,
-            photographs=self._photographs,
+            photographs=photographs,
             unknown_id=self._vocabulary.unknown_id,
             examples=tuple(self._examples(shard)),
+            unusable=tuple(known[i] for i in sorted({image.image_id for image in self.images(shard)} & known.keys())),
         )
 
     def shard_fingerprint(self, shard: ShardSlice) -> str:
         """Returns the fingerprint of a shard's job."""
-        return hashlib.sha256(f"{self.fingerprint} {shard.name}".encode()).hexdigest()
+        photographs = photograph_files.fingerprint((image.path, image.file) for image in self.images(shard))
+        return hashlib.sha256(f"{self.fingerprint} {shard.name} {photographs}".encode()).hexdigest()
 
     def _examples(self, shard: ShardSlice) -> Iterator[PlannedExample]:
         vocabulary = self._vocabulary
         start, end = vocabulary.words[vocabulary.start_id], vocabulary.words[vocabulary.end_id]
         for index, caption in self._orders[shard.split][shard.start : shard.stop]:
             image = self._images[index]
-            chosen = image.words if caption is None else image.words[caption : caption + 1]
-            captions = [words.split(" ") for words in chosen]
+            captions = [tokenized.split(" ") for tokenized in _chosen(image.tokenized_captions, caption)]
             yield PlannedExample(
                 image_id=image.image_id,
                 file_name=image.file_name,
@@ -226,15 +251,20 @@ class ShardPlan:
             digest.update(("\x1f".join(map(str, parts)) + "\x1e").encode())
 
         add(PLAN_VERSION, self._layout, self._photographs, self._vocabulary.fingerprint())
-        for shard in self.shards:
+        for shard in self.slices:
             add(shard.name, shard.start, shard.stop)
         for split, order in self._orders.items():
             add(split)
             for index, caption in order:
                 image = self._images[index]
-                words = image.words if caption is None else image.words[caption : caption + 1]
-                add(image.image_id, image.file_name, *words)
+                texts = _chosen(image.captions, caption) + _chosen(image.tokenized_captions, caption)
+                add(image.image_id, image.file_name, *texts)
         return digest.hexdigest()
+
+
+def _chosen(captions: tuple[str, ...], number: int | None) -> tuple[str, ...]:
+    """Returns the captions of an example: all of the photograph's in the image layout, one in the pair layout."""
+    return captions if number is None else captions[number : number + 1]
 
 
 def _order(images: Sequence[PlannedImage], split: str, options: ShardOptions) -> list[tuple[int, int | None]]:
@@ -243,7 +273,7 @@ def _order(images: Sequence[PlannedImage], split: str, options: ShardOptions) ->
     for index, image in enumerate(images):
         if image.split != split:
             continue
-        captions: Sequence[int | None] = range(len(image.words)) if options.layout == "pair" else (None,)
+        captions: Sequence[int | None] = range(len(image.captions)) if options.layout == "pair" else (None,)
         for caption in captions:
             key = f"{options.seed} {image.image_id} {'' if caption is None else caption}"
             examples.append((hashlib.blake2b(key.encode(), digest_size=16).digest(), index, caption))

@@ -9,26 +9,26 @@ from collections.abc import Sequence
 from data_prep.building.shard_plan import PlannedImage, ShardOptions
 from data_prep.sources.split_names import SPLITS
 from im2txt.shards.records import Layout
-from im2txt.system import storage
 
-_SAMPLE = 1_000
 # TFRecord framing, keys and lengths of one example; and of one word beside its letters, its id included.
 _EXAMPLE_OVERHEAD, _WORD_OVERHEAD = 150, 8
 
 
 def expected_bytes(images: Sequence[PlannedImage], layout: Layout) -> dict[str, int]:
-    """Estimates each split's bytes in the shards from the size of every n-th image file, a thousand in all.
+    """Estimates each split's bytes in the shards; photographs that will be written anew count with their present size.
 
-    Photographs that will be shrunk or written anew count with their present size, missing ones with none.
+    Args:
+        images: the photographs, in any order.
+        layout: whether a photograph stands in one example or in one for each caption.
     """
-    sizes = [_size(image.path) for image in images[:: max(1, len(images) // _SAMPLE)]]
-    mean = sum(sizes) / max(1, len(sizes))
-    totals: dict[str, float] = collections.defaultdict(float)
+    totals: dict[str, int] = collections.defaultdict(int)
     for image in images:
-        copies = len(image.words) if layout == "pair" else 1
-        letters_and_words = sum(len(words) + _WORD_OVERHEAD * (words.count(" ") + 3) for words in image.words)
-        totals[image.split] += copies * (mean + _EXAMPLE_OVERHEAD) + letters_and_words
-    return {split: round(total) for split, total in totals.items()}
+        copies = len(image.captions) if layout == "pair" else 1
+        letters_and_words = sum(
+            len(caption) + _WORD_OVERHEAD * (caption.count(" ") + 3) for caption in image.tokenized_captions
+        )
+        totals[image.split] += copies * (image.file.size + _EXAMPLE_OVERHEAD) + letters_and_words
+    return dict(totals)
 
 
 def choose_shard_counts(images: Sequence[PlannedImage], sizes: dict[str, int], options: ShardOptions) -> dict[str, int]:
@@ -41,16 +41,9 @@ def choose_shard_counts(images: Sequence[PlannedImage], sizes: dict[str, int], o
     """
     examples: collections.Counter[str] = collections.Counter()
     for image in images:
-        examples[image.split] += len(image.words) if options.layout == "pair" else 1
+        examples[image.split] += len(image.captions) if options.layout == "pair" else 1
     given = options.counts()
     return {
         split: given.get(split) or min(count, max(1, math.ceil(sizes[split] / (options.shard_megabytes * 1_000_000))))
         for split, count in sorted(examples.items(), key=lambda item: SPLITS.index(item[0]))
     }
-
-
-def _size(path: str) -> int:
-    try:
-        return storage.size(path)
-    except OSError:
-        return 0  # Found and counted when it is read.

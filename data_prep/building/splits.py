@@ -80,7 +80,7 @@ def hash_split(image_id: int, val_fraction: float, test_fraction: float) -> str:
 def read_split_file(path: str) -> dict[str, str]:
     """Reads `SPLIT<TAB>FILE NAME` per line; ValueError naming a line of another form or a photograph in two splits."""
     lists: dict[str, list[str]] = {}
-    for number, line in enumerate(base.read_source_text(path).splitlines(), start=1):
+    for number, line in enumerate(base.read_source_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         split, tab, name = line.partition("\t")

@@ -34,11 +34,36 @@ class CaptionedImage:
     split: str | None = None
 
 
-class Source(Protocol):
-    """A kind of data set: a frozen dataclass whose fields are the command's flags."""
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """One of the source's files that becomes no photograph, for the list of what a build leaves out.
 
-    def read(self) -> Iterator[CaptionedImage]:
-        """Yields every photograph once, in a fixed order.
+    Attributes:
+        file_name: relative name.
+        reason: short name for counting.
+        detail: what was seen.
+    """
+
+    file_name: str
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceWarning:
+    """Something odd that was taken all the same: a sentence for the manifest, which therefore names no folder."""
+
+    sentence: str
+
+
+Found = CaptionedImage | LeftOut | SourceWarning
+
+
+class Source(Protocol):
+    """A kind of data set: a frozen dataclass whose fields are the command's flags; `registry` lists them all."""
+
+    def read(self) -> Iterator[Found]:
+        """Yields every photograph once, in a fixed order, and between them what else there is to say.
 
         Raises:
             FileNotFoundError: if one of the source's own files is missing.
@@ -75,8 +100,13 @@ def locate_image(image_dir: str, name: str) -> tuple[str, str]:
         The name relative to the folder, and the path.
 
     Raises:
-        ValueError: if the name is empty or leaves the folder: a file from elsewhere never gets to read other files.
+        ValueError: if the name is empty, no Unicode text, or leaves the folder: a file from elsewhere never gets to
+            read other files.
     """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:  # JSON can spell half of a surrogate pair.
+        raise ValueError(f"the photograph's name {name!r} is no Unicode text ({error.reason})") from error
     relative = name
     if name.startswith("/") or storage.is_remote(name):
         relative = name.removeprefix(image_dir.rstrip("/") + "/")
@@ -117,12 +147,27 @@ def read_source_json(path: str, without: Collection[str] = ()) -> Any:
         FileNotFoundError: with the path.
         ValueError: naming the file, and the line and column where its JSON ends or breaks.
     """
-    text = read_source_text(path)
+    try:
+        return parse_json(read_source_text(path), without)
+    except JsonError as error:
+        raise ValueError(f"{path} is {error}.") from error
+
+
+class JsonError(ValueError):
+    """A text that is no JSON, or none that this program reads; the message continues `FILE is ...`."""
+
+
+def parse_json(text: str, without: Collection[str] = ()) -> Any:
+    """Returns parsed JSON, without the keys `without` in any object; JsonError for whatever cannot be read."""
     hook = (lambda fields: _without(fields, without)) if without else None
     try:
         return json.loads(text, object_hook=hook)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is cut short or not JSON: {error}.") from error
+        raise JsonError(f"cut short or not JSON: {error}") from error
+    except RecursionError as error:
+        raise JsonError("not what it should be: its lists and objects are nested without end") from error
+    except ValueError as error:  # A number of thousands of digits.
+        raise JsonError(f"not what it should be: {error}") from error
 
 
 def _without(fields: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Source: Young, Lai, Hodosh and Hockenmaier (2014), "From Image Descriptions to V
 from __future__ import annotations
 
 import dataclasses
-import logging
+import os
 import re
 from collections.abc import Iterator
 
@@ -16,8 +16,6 @@ from data_prep.sources.flickr8k import read_token_file
 _CSV_HEADER = "image_name|comment_number|comment"
 # The second bar is optional: the file in circulation lacks it in one line (2199200615.jpg, comment 4).
 _CSV_LINE = re.compile(r"([^|]+)\|\s*(\d+)\s*(\||\s)\s*(.*)")
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +27,8 @@ class Flickr30k:
     images_dir: str
     """Folder of the photographs, `flickr30k-images` or `flickr30k_images`."""
 
-    def read(self) -> Iterator[base.CaptionedImage]:
-        """Yields the photographs in the file's order.
+    def read(self) -> Iterator[base.Found]:
+        """Yields the photographs in the file's order, and a warning if lines of it had to be mended.
 
         Raises:
             FileNotFoundError: if the captions file is missing.
@@ -38,7 +36,13 @@ class Flickr30k:
         """
         text = base.read_source_text(self.captions_file)
         if text.split("\n", 1)[0].replace(" ", "").strip() == _CSV_HEADER:
-            captions = _read_csv(self.captions_file, text)
+            captions, mended = _read_csv(self.captions_file, text)
+            if mended:
+                name, lines = os.path.basename(self.captions_file), ", ".join(map(str, mended[:10]))
+                yield base.SourceWarning(
+                    f"{name}: {len(mended):,} line(s) lack the second '|' and were read without it: line {lines}"
+                    f"{' and others' if len(mended) > 10 else ''}."
+                )
         else:
             captions = read_token_file(self.captions_file)
         image_ids = base.leading_number_ids(captions)
@@ -47,8 +51,12 @@ class Flickr30k:
             yield base.CaptionedImage(image_ids[name], file_name, path, tuple(sentences))
 
 
-def _read_csv(path: str, text: str) -> dict[str, list[str]]:
-    """Reads lines of the form `NAME| NUMBER| CAPTION`: no real CSV, for quotes in it are the caption's own."""
+def _read_csv(path: str, text: str) -> tuple[dict[str, list[str]], list[int]]:
+    """Reads lines of the form `NAME| NUMBER| CAPTION`: no real CSV, for quotes in it are the caption's own.
+
+    Returns:
+        Captions by photograph, and the numbers of the lines that lack their second bar.
+    """
     captions: dict[str, list[str]] = {}
     seen = set()
     mended = []
@@ -65,6 +73,4 @@ def _read_csv(path: str, text: str) -> dict[str, list[str]]:
         if bar != "|":
             mended.append(number)
         captions.setdefault(name, []).append(caption)
-    if mended:
-        _logger.warning("%s: %d line(s) lack the second '|' and were read without it: %s.", path, len(mended), mended)
-    return captions
+    return captions, mended

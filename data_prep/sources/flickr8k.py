@@ -32,13 +32,19 @@ class Flickr8k:
     """Folder of `Flickr8k.token.txt` and `Flickr_8k.{train,dev,test}Images.txt`."""
 
     def read(self) -> Iterator[base.CaptionedImage]:
-        """Yields the photographs in the token file's order; those in no list have no split."""
+        """Yields the photographs in the token file's order; those in no list have no split.
+
+        Raises:
+            FileNotFoundError: if the folder of photographs, the token file or a list is missing.
+            ValueError: naming a damaged line of the token file, a photograph in two lists, or one without captions.
+        """
         if not storage.exists(self.images_dir):
             raise FileNotFoundError(f"No folder {self.images_dir!r} (--images_dir).")
         captions = read_token_file(storage.join(self.text_dir, TOKEN_FILE))
+        paths = {split: storage.join(self.text_dir, name) for split, name in SPLIT_LISTS.items()}
         lists = {
-            split: base.read_source_text(storage.join(self.text_dir, name)).split()
-            for split, name in SPLIT_LISTS.items()
+            split: list(filter(None, map(str.strip, base.read_source_text(path).split("\n"))))
+            for split, path in paths.items()
         }
         split_of = split_names.invert_lists(lists)
         unknown = sorted(split_of.keys() - captions.keys())

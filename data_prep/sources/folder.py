@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Iterator
 
@@ -12,8 +11,6 @@ from data_prep.sources.split_names import usual_split
 from im2txt.system import storage
 
 _IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,36 +30,44 @@ class Folder:
         if not self.captions_ending.startswith(".") or self.captions_ending.lower() in _IMAGE_ENDINGS:
             raise ValueError(f"--captions_ending={self.captions_ending!r} must be an ending such as .txt, of no image.")
 
-    def read(self) -> Iterator[base.CaptionedImage]:
-        """Yields the photographs sorted by path; those without a text file have no captions.
+    def read(self) -> Iterator[base.Found]:
+        """Yields the photographs sorted by path, then the texts without a photograph.
+
+        A photograph without a text has no captions.
 
         Raises:
             FileNotFoundError: if there is no such folder.
-            ValueError: if a name or text is not UTF-8, two photographs share a text, or a folder is no split.
+            ValueError: if there are no photographs, none of them has a text, a name or text is not UTF-8, two
+                photographs share a text, or a folder is no split.
         """
         if not os.path.isdir(self.images_dir):
             raise FileNotFoundError(f"No folder {self.images_dir!r} (--images_dir).")
         names = sorted(self._names())
-        without_photograph = {name for name in names if name.endswith(self.captions_ending)}
-        texts = frozenset(without_photograph)
+        texts = frozenset(name for name in names if name.endswith(self.captions_ending))
         owner: dict[str, str] = {}
         for name in names:
             stem, ending = os.path.splitext(name)
-            if ending.lower() not in _IMAGE_ENDINGS:
-                continue
-            text = stem + self.captions_ending
-            if owner.setdefault(text, name) != name:
-                raise ValueError(f"{self.images_dir}: {owner[text]!r} and {name!r} share the captions of {text!r}.")
-            without_photograph.discard(text)
+            if ending.lower() in _IMAGE_ENDINGS:
+                text = stem + self.captions_ending
+                if owner.setdefault(text, name) != name:
+                    raise ValueError(f"{self.images_dir}: {owner[text]!r} and {name!r} share the captions of {text!r}.")
+        self._check(owner, texts)
+        for text, name in owner.items():
             captions = self._captions(text) if text in texts else ()
             file_name, path = base.locate_image(self.images_dir, name)
             yield base.CaptionedImage(base.stable_image_id(name), file_name, path, captions, self._split(name))
-        if without_photograph:
-            _logger.warning(
-                "%s: %d text file(s) belong to no photograph and were left out, such as %r.",
-                self.images_dir,
-                len(without_photograph),
-                min(without_photograph),
+        for text in sorted(texts - owner.keys()):
+            yield base.LeftOut(text, "text_without_photograph", "no photograph of that name lies beside it")
+
+    def _check(self, owner: dict[str, str], texts: frozenset[str]) -> None:
+        """Checks that there are photographs, and that not all of them lack their text."""
+        if not owner:
+            raise ValueError(f"{self.images_dir} holds no file ending in {', '.join(sorted(_IMAGE_ENDINGS))}.")
+        if not texts & owner.keys():
+            text, name = next(iter(owner.items()))
+            raise ValueError(
+                f"{self.images_dir} holds {len(owner):,} photographs and no captions: beside {name!r} should lie "
+                f"{text!r}, one caption per line. Write these files, or name their ending with --captions_ending."
             )
 
     def _names(self) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import os
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -99,18 +98,29 @@ class Table:
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    start = 1
     try:
         header = next(reader, [])
         if len(set(header)) < len(header) or not header:
             raise ValueError(f"line 1: the header {header} must name every column, each once")
+        start = reader.line_num + 1
         for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
+            if cells and len(cells) != len(header):
                 raise ValueError(f"line {reader.line_num}: {len(cells)} cells under {len(header)} columns {header}")
-            yield reader.line_num, dict(zip(header, cells, strict=True))
+            if cells:
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+            start = reader.line_num + 1
     except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}; a quote inside a quoted cell is written twice") from error
+        raise ValueError(f"line {reader.line_num}: {_csv_problem(error, start)}") from error
+
+
+def _csv_problem(error: csv.Error, start: int) -> str:
+    """Returns what is wrong with a row that starts in line `start`; an open quote is noticed only lines later."""
+    if "field limit" in str(error):
+        problem = f"a cell has more than {csv.field_size_limit():,} characters, so its closing quote must be missing"
+    else:
+        problem = f"{error}; a quote inside a quoted cell is written twice"
+    return f"{problem} (the row starts in line {start})"
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -118,9 +128,9 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not content.strip():
             continue
         try:
-            row = json.loads(content)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {line}: cut short or not JSON ({error})") from error
+            row = base.parse_json(content)
+        except base.JsonError as error:
+            raise ValueError(f"line {line}: {error}") from error
         if not isinstance(row, dict):
             raise ValueError(f"line {line}: {content[:60]!r} is no JSON object")
         yield line, row

@@ -118,7 +118,7 @@ class TensorflowDataset:
                 positions[ours] += 1
                 name = f"{position:08d}{_ending(image)}"
                 if self.name_feature:
-                    name = bytes(values[self.name_feature]).decode()
+                    name = bytes(values[self.name_feature]).decode("utf-8", "surrogateescape")  # Refused just below.
                 file_name, path = base.locate_image(self.staging_dir, f"{ours}/{name}")
                 if file_name in names:
                     raise ValueError(f"{builder.info.full_name}: two photographs of '{ours}' are called {name!r}.")

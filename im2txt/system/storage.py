@@ -6,11 +6,28 @@ which needs that protocol's package (gcsfs, s3fs, pyarrow); there a single uploa
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import stat
 import zlib
 from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
+# What file systems call the value that changes with a file's content, the surest first.
+_VERSIONS = ("etag", "ETag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "modified", "created")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileState:
+    """What a listing tells of a file.
+
+    Attributes:
+        size: in bytes.
+        version: a text that changes when the content does: time of the last change in ns, or an object's tag.
+    """
+
+    size: int
+    version: str
 
 
 def is_remote(path: str) -> bool:
@@ -38,6 +55,33 @@ def list_names(directory: str) -> list[str]:
     if is_remote(directory):
         return sorted(p.rstrip("/").rsplit("/", 1)[-1] for p in _filesystem(directory).ls(directory, detail=False))
     return sorted(os.listdir(directory))
+
+
+def list_files(directory: str) -> dict[str, FileState]:
+    """Returns the files in a folder by name, in one listing.
+
+    Links count as what they lead to; folders are left out.
+
+    Raises:
+        FileNotFoundError: if the folder is not there.
+    """
+    if is_remote(directory):
+        files = {}
+        for entry in _filesystem(directory).ls(directory, detail=True):
+            if entry["type"] != "directory":
+                version = next((str(entry[key]) for key in _VERSIONS if key in entry), "")
+                files[entry["name"].rstrip("/").rsplit("/", 1)[-1]] = FileState(int(entry["size"] or 0), version)
+        return files
+    files = {}
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                found = entry.stat()
+            except OSError:  # A link to nowhere.
+                continue
+            if not stat.S_ISDIR(found.st_mode):
+                files[entry.name] = FileState(found.st_size, str(found.st_mtime_ns))
+    return files
 
 
 def make_directory(directory: str) -> None:

@@ -1,27 +1,30 @@
 import pytest
 
 from data_prep.building.planned_captions import CaptionOptions, plan_images
+from data_prep.building.skips import Skip
 from data_prep.sources.base import CaptionedImage
+from im2txt.system.storage import FileState
 
-PATH = __file__
+FILES = {"/photos/5.jpg": FileState(9, "then")}
 
 
-def plan(*captions, split="train", path=PATH, **options):
+def plan(*captions, split="train", path="/photos/5.jpg", **options):
     skips = []
     image = CaptionedImage(5, "5.jpg", path, captions)
-    return list(plan_images([(image, split)], CaptionOptions(**options), skips)), skips
+    return list(plan_images([(image, split)], FILES, CaptionOptions(**options), skips)), skips
 
 
 def test_captions_become_words_and_stay_raw_beside_them():
     (image,), skips = plan("A dog's hat.", " Two  cats ")
     assert image.captions == ("A dog's hat.", " Two  cats ")
-    assert image.words == ("a dog 's hat .", "two cats")
+    assert image.tokenized_captions == ("a dog 's hat .", "two cats")
+    assert image.file == FileState(9, "then")
     assert skips == []
 
 
 def test_the_tokenizer_is_chosen_by_name():
     (image,), _ = plan("A Dog .", tokenizer="whitespace")
-    assert image.words == ("A Dog .",)
+    assert image.tokenized_captions == ("A Dog .",)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,7 @@ def test_unusable_captions_are_skipped_by_name_and_the_others_stay(caption, reas
 
 def test_the_longest_caption_is_still_taken():
     (image,), skips = plan("dog " * 200)
-    assert (image.words, skips) == ((" ".join(["dog"] * 200),), [])
+    assert (image.tokenized_captions, skips) == ((" ".join(["dog"] * 200),), [])
     none, skips = plan("dog " * 201)
     assert (none, [skip.reason for skip in skips]) == ([], ["long_caption", "no_caption"])
 
@@ -58,11 +61,22 @@ def test_a_photograph_without_a_usable_caption_is_skipped_itself():
         images, skips = plan(*captions)
         assert images == []
         assert (skips[-1].reason, skips[-1].caption) == ("no_caption", None)
+        assert skips[-1].detail == ("none of its 2 captions can be used" if captions else "has no caption")
 
 
-def test_a_photograph_in_no_split_is_left_out_and_one_that_is_not_even_there_told_apart(tmp_path):
-    assert plan("a dog", split=None)[1][0].reason == "no_split"
-    assert plan("a dog", split=None, path=str(tmp_path / "gone.jpg"))[1][0].reason == "missing_photograph"
+def test_a_photograph_in_no_split_is_left_out_for_that_alone_and_whether_it_is_there_is_said():
+    for path, detail in {
+        "/photos/5.jpg": "in no split",
+        "/photos/gone.jpg": "in no split, and there is no file '/photos/gone.jpg'",
+    }.items():
+        images, skips = plan("a dog", "", split=None, path=path)
+        assert (images, [(skip.reason, skip.detail) for skip in skips]) == ([], [("no_split", detail)])
+
+
+def test_a_photograph_that_is_not_there_is_left_out_and_its_captions_are_not_judged():
+    images, skips = plan("", "a <S> dog", path="/photos/gone.jpg")
+    assert images == []
+    assert skips == [Skip(5, "5.jpg", "missing_photograph", "no file '/photos/gone.jpg'")]
 
 
 def test_options_out_of_range_are_refused():

@@ -1,8 +1,10 @@
 import collections
 import dataclasses
 import errno
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,10 @@ from data_prep.building.prepare import prepare
 from data_prep.building.skips import SkipOptions
 from data_prep.building.splits import SplitOptions
 from data_prep.building.vocabulary_builder import VocabularyOptions
+from data_prep.sources.base import LeftOut, SourceWarning
+from data_prep.sources.flickr8k import Flickr8k
 from im2txt.engines.local_engine import LocalEngine
+from im2txt.images import image_files
 from im2txt.images.image_files import PhotographOptions
 from im2txt.shards import references
 from im2txt.shards.shard_folder import ShardFolder
@@ -131,20 +136,20 @@ def test_what_was_left_out_is_listed_with_its_reason(data, output):
     prepare(data.source, output, dataclasses.replace(OPTIONS, skips=SkipOptions(0.5)), ONE)
     lines = [json.loads(line) for line in storage.read_text(storage.join(output, "skipped.jsonl")).splitlines()]
     assert [(line["image_id"], line["reason"]) for line in lines] == [
+        (103, "missing_photograph"),  # What planning sees comes first.
         (104, "special_word"),
         (400, "no_split"),
         (401, "no_split"),
-        (103, "missing_photograph"),
         (202, "truncated"),
     ]
-    assert lines[0]["caption"] == "a <S> b"
+    assert [line["caption"] for line in lines] == [None, "a <S> b", None, None, None]
 
 
 def test_nothing_but_the_finished_build_is_left(data, output):
     prepare(data.source, output, OPTIONS, ONE)
     names = {name for name in os.listdir(output) if "-of-" not in name}
     captions = {"captions_train.json", "captions_val.json", "captions_test.json"}
-    assert names == {"manifest.json", "word_counts.txt", "skipped.jsonl"} | captions
+    assert names == {"manifest.json", "source.json", "word_counts.txt", "skipped.jsonl"} | captions
 
 
 def test_the_pair_layout_is_the_originals(data, output):
@@ -291,6 +296,142 @@ def test_another_build_does_not_touch_the_folder(data, output):
     assert content(output) == before
 
 
+def test_the_same_command_over_other_photographs_does_not_touch_the_folder(data, output, tmp_path):
+    prepare(data.source, output, OPTIONS, ONE)
+    before = content(output)
+    copy = tmp_path / "copy"
+    shutil.copytree(data.images_dir, copy)
+    with pytest.raises(
+        RuntimeError, match="it was built from the photographs in .*Flicker8k_Dataset, and these are in"
+    ):
+        prepare(dataclasses.replace(data.source, images_dir=str(copy)), output, OPTIONS, ONE)
+    state = os.stat(data.photograph(105))
+    data.photograph(105).write_bytes(tiny_flickr8k.jpeg(105, (60, 30)))
+    with pytest.raises(RuntimeError, match="holds shards of other photographs: it was built from 19 photographs of"):
+        prepare(data.source, output, OPTIONS, ONE)
+    data.photograph(105).write_bytes(tiny_flickr8k.jpeg(105)[::-1])
+    with pytest.raises(RuntimeError, match="photographs in .*Flicker8k_Dataset were changed since"):
+        prepare(data.source, output, OPTIONS, ONE)
+    assert content(output) == before
+    os.utime(data.photograph(105), ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert prepare(data.source, output, OPTIONS, ONE).new_captions == 0
+
+
+def test_photographs_in_no_split_may_come_and_go(data, output):
+    prepare(data.source, output, OPTIONS, ONE)
+    data.photograph(400).unlink()
+    data.photograph(401).write_bytes(b"another")
+    assert prepare(data.source, output, OPTIONS, ONE).new_captions == 0
+
+
+def test_a_continued_build_writes_the_shards_of_changed_photographs_again(data, tmp_path):
+    resumed = str(tmp_path / "resumed")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(data.source, resumed, OPTIONS, InterruptedEngine(5, KeyboardInterrupt()))
+    data.photograph(105).write_bytes(tiny_flickr8k.jpeg(999, (60, 30)))
+    result = prepare(data.source, resumed, OPTIONS, ONE)
+    prepare(data.source, str(tmp_path / "whole"), OPTIONS, ONE)
+    assert content(resumed) == content(tmp_path / "whole")
+    rewritten = {4 * 5, 2 * 5}  # One of the three train shards of four photographs, and the last test shard.
+    assert result.new_captions == sum(rewritten)
+
+
+def test_shards_and_manifest_do_not_depend_on_folders_and_times(data, output, tmp_path):
+    vocabulary = tmp_path / "given.txt"
+    vocabulary.write_text("dog 3\n<S> 2\n</S> 2")
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(data.images_dir.parent, elsewhere, copy_function=shutil.copyfile)
+    shutil.copyfile(vocabulary, elsewhere / "given.txt")
+    for folder, source, words in (
+        (output, data.source, vocabulary),
+        (
+            tmp_path / "copy",
+            Flickr8k(str(elsewhere / "Flicker8k_Dataset"), str(elsewhere / "Flickr8k_text")),
+            elsewhere / "given.txt",
+        ),
+    ):
+        options = dataclasses.replace(OPTIONS, vocabulary=VocabularyOptions(vocabulary_file=str(words)))
+        prepare(source, str(folder), options, ONE)
+    one, other = content(output), content(tmp_path / "copy")
+    assert one.pop("source.json") != other.pop("source.json")
+    assert one == other
+
+
+def test_the_manifest_is_written_when_all_else_is_in_place(data, output, monkeypatch):
+    at_the_manifest = []
+    real = storage.write_bytes
+
+    def write(path, encoded):
+        if path.endswith("manifest.json"):
+            at_the_manifest.append(set(os.listdir(output)))
+        real(path, encoded)
+
+    monkeypatch.setattr(storage, "write_bytes", write)
+    prepare(data.source, output, OPTIONS, ONE)
+    finished = {name for name in os.listdir(output) if not name.startswith(".")} - {"manifest.json"}
+    assert len(at_the_manifest) == 1
+    assert finished <= at_the_manifest[0]
+
+
+def test_what_a_source_has_to_say_reaches_the_manifest_and_the_list(data, output):
+    class Odd:
+        def read(self):
+            yield SourceWarning("captions.csv: one line was mended.")
+            yield from data.source.read()
+            yield LeftOut("notes.txt", "text_without_photograph", "no photograph of that name lies beside it")
+
+    manifest = prepare(Odd(), output, dataclasses.replace(OPTIONS, skips=SkipOptions(0.0)), ONE).manifest
+    assert manifest.warnings == ("captions.csv: one line was mended.",)
+    assert manifest.skipped == {"no_split": 2, "text_without_photograph": 1}
+    first = json.loads(storage.read_text(storage.join(output, "skipped.jsonl")).splitlines()[0])
+    assert (first["image_id"], first["file_name"], first["caption"]) == (None, "notes.txt", None)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, PAIRS], ids=["image", "pair"])
+def test_one_photograph_under_two_names_in_two_splits_is_told(data, output, options):
+    for copy in (201, 302, 111, 400):
+        data.photograph(copy).write_bytes(data.photograph(105).read_bytes())
+    (warning,) = prepare(data.source, output, options, ONE).manifest.warnings
+    first, second = (
+        f"{name_of(105)!r} (train) = {name_of(n)!r} ({split})" for n, split in ((201, "val"), (302, "test"))
+    )
+    assert warning.startswith("2 photograph(s) stand in two splits under two names, which makes scores too good: ")
+    assert warning.endswith(f": {first}, {second}.")
+
+
+def test_equal_photographs_within_a_split_are_no_warning(data, output):
+    data.photograph(111).write_bytes(data.photograph(105).read_bytes())
+    assert prepare(data.source, output, OPTIONS, ONE).manifest.warnings == ()
+
+
+@pytest.mark.parametrize("resize", [None, 10])
+def test_a_strict_check_decodes_a_photograph_once_and_not_once_per_caption(data, tmp_path, monkeypatch, resize):
+    data.photograph(103).write_bytes(data.photograph(103).read_bytes()[:-30])
+    strict = PhotographOptions(verify="decode", resize_shorter_side=resize)
+    decoded = collections.Counter()
+    real = image_files._decode
+
+    def decode(encoded, *, for_check=False):
+        decoded[encoded] += for_check
+        return real(encoded, for_check)
+
+    monkeypatch.setattr(image_files, "_decode", decode)
+    folders = [tmp_path / "pair", tmp_path / "resumed"]
+    options = dataclasses.replace(PAIRS, photographs=strict)
+    manifest = prepare(data.source, str(folders[0]), options, ONE).manifest
+    assert manifest.skipped == {"no_split": 2, "truncated": 1}
+    assert manifest.splits["train"].captions == 11 * 5
+    sound = {
+        data.photograph(n).read_bytes() for n in (*NUMBERS["train"], *NUMBERS["val"], *NUMBERS["test"]) if n != 103
+    }
+    assert {encoded: decoded[encoded] for encoded in sound} == dict.fromkeys(sound, 1)
+    monkeypatch.setattr(image_files, "_decode", real)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(data.source, str(folders[1]), options, InterruptedEngine(4, KeyboardInterrupt()))
+    prepare(data.source, str(folders[1]), options, LocalEngine(2))
+    assert content(folders[0]) == content(folders[1])
+
+
 def test_a_second_build_at_the_same_time_is_refused(data, output):
     with folder_lock(output, "--output_dir"), pytest.raises(RuntimeError, match="Another process is writing into"):
         prepare(data.source, output, OPTIONS, ONE)
@@ -300,7 +441,9 @@ def test_too_many_unusable_photographs_end_the_build_with_a_list_and_no_manifest
     strict = dataclasses.replace(OPTIONS, skips=SkipOptions(0.1))
     for number in (103, 105):
         data.photograph(number).write_bytes(b"")
-    with pytest.raises(RuntimeError, match=r"2 of 19 photographs cannot be used \(2 empty_file\).*skipped.jsonl"):
+    with pytest.raises(
+        RuntimeError, match=r"2 of the 19 photographs in a split cannot be used \(2 empty_file\).*skipped.jsonl"
+    ):
         prepare(data.source, output, strict, ONE)
     assert "manifest.json" not in os.listdir(output)
     assert storage.read_text(storage.join(output, "skipped.jsonl")).count("empty_file") == 2
@@ -312,12 +455,78 @@ def test_too_many_unusable_photographs_end_the_build_with_a_list_and_no_manifest
     assert content(output) == content(tmp_path / "whole")
 
 
-def test_too_many_unusable_captions_end_the_build_before_anything_is_written(data, output):
+def reasons(folder) -> dict[str, int]:
+    lines = storage.read_text(storage.join(str(folder), "skipped.jsonl")).splitlines()
+    return dict(collections.Counter(json.loads(line)["reason"] for line in lines))
+
+
+def test_too_many_unusable_captions_end_the_build_before_anything_but_their_list_is_written(data, output):
     for index in range(5):
         data.change_caption(100 + index, index, "!")
-    with pytest.raises(RuntimeError, match=r"5 of 95 captions cannot be used \(5 empty_caption\)"):
-        prepare(data.source, output, dataclasses.replace(OPTIONS, skips=SkipOptions(0.05)), ONE)
-    assert not os.path.exists(output)
+    strict = dataclasses.replace(OPTIONS, skips=SkipOptions(0.05))
+    with pytest.raises(RuntimeError, match=r"5 of the 95 captions of photographs in a split.*\(5 empty_caption\)"):
+        prepare(data.source, output, strict, ONE)
+    assert os.listdir(output) == ["skipped.jsonl"]
+    assert reasons(output) == {"empty_caption": 5, "no_split": 2}
+    data.change_caption(100, 0, "A dog .")
+    assert prepare(data.source, output, strict, ONE).manifest.skipped == {"empty_caption": 4, "no_split": 2}
+
+
+def test_the_limit_counts_all_that_is_unusable_and_not_only_what_came_before_it(data, output):
+    broken = [*NUMBERS["train"], *NUMBERS["val"]][::2]
+    for number in broken:
+        data.photograph(number).write_bytes(b"")
+    with pytest.raises(RuntimeError, match=rf"^{len(broken)} of the 19 photographs in a split"):
+        prepare(data.source, output, OPTIONS, ONE)
+    assert reasons(output) == {"empty_file": len(broken), "no_split": 2}
+
+
+def test_photographs_in_no_split_are_never_limited_and_the_others_make_the_whole(data, output):
+    for number in (400, 401):
+        data.photograph(number).unlink()
+    nothing = dataclasses.replace(OPTIONS, skips=SkipOptions(0.0))
+    assert prepare(data.source, output, nothing, ONE).manifest.skipped == {"no_split": 2}
+
+
+def test_missing_photographs_end_the_build_before_it_begins_and_leave_a_finished_folder_alone(data, output):
+    prepare(data.source, output, OPTIONS, ONE)
+    before = content(output)
+    for number in NUMBERS["train"]:
+        data.photograph(number).unlink()
+    with pytest.raises(
+        RuntimeError, match=r"^12 of the 19 photographs in a split .*\(12 missing_photograph\)"
+    ) as error:
+        prepare(data.source, output, OPTIONS, ONE)
+    assert "skipped.jsonl" not in str(error.value)
+    assert content(output) == before
+    with pytest.raises(RuntimeError, match=r"All are listed in .*elsewhere/skipped\.jsonl\.$"):
+        prepare(data.source, output + "/elsewhere", OPTIONS, ONE)
+
+
+def test_missing_photographs_are_out_before_words_are_counted(data, output, tmp_path):
+    data.photograph(100).unlink()  # The only one with "rare".
+    options = dataclasses.replace(OPTIONS, vocabulary=VocabularyOptions(min_word_count=1))
+    manifest = prepare(data.source, output, options, ONE).manifest
+    training = [f"<S> {c.lower()} </S>".split() for n in NUMBERS["train"] if n != 100 for c in captions_of(n)]
+    lines = storage.read_text(storage.join(output, "word_counts.txt")).split("\n")
+    assert {line.split()[0]: int(line.split()[1]) for line in lines} == collections.Counter(itertools.chain(*training))
+    assert (manifest.skipped, manifest.vocabulary_only_captions) == ({"missing_photograph": 1, "no_split": 2}, 0)
+
+
+def test_photographs_that_turn_out_broken_leave_their_captions_in_the_vocabulary_and_the_manifest_says_how_many(
+    data, output, tmp_path
+):
+    for number in (100, 201):
+        data.photograph(number).write_bytes(b"")
+    options = dataclasses.replace(OPTIONS, vocabulary=VocabularyOptions(min_word_count=1))
+    assert prepare(data.source, output, options, ONE).manifest.vocabulary_only_captions == 5  # Of train alone.
+    vocabulary = storage.join(output, "word_counts.txt")
+    assert "rare 1" in storage.read_text(vocabulary).split("\n")
+    given = dataclasses.replace(options, vocabulary=VocabularyOptions(vocabulary_file=vocabulary))
+    assert prepare(data.source, str(tmp_path / "given"), given, ONE).manifest.vocabulary_only_captions == 0
+    extended = VocabularyOptions(vocabulary_file=vocabulary, extend_vocabulary=True)
+    again = prepare(data.source, str(tmp_path / "more"), dataclasses.replace(options, vocabulary=extended), ONE)
+    assert again.manifest.vocabulary_only_captions == 5
 
 
 def test_two_photographs_of_one_id_are_refused(data, output):

@@ -4,7 +4,9 @@ import pickle
 import pytest
 
 from data_prep.building.shard_plan import PlannedImage, ShardOptions, ShardPlan
+from data_prep.building.skips import Skip
 from im2txt.images.image_files import PhotographOptions
+from im2txt.system.storage import FileState
 from im2txt.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary([("a", 9), ("<S>", 8), ("</S>", 8), ("dog", 5)])
@@ -13,7 +15,15 @@ PHOTOGRAPHS = PhotographOptions()
 
 def images(count=20, split="train", first=0):
     return [
-        PlannedImage(i, f"{i}.jpg", f"/d/{i}.jpg", split, ("A dog", "A cat", "Dog"), ("a dog", "a cat", "dog"))
+        PlannedImage(
+            image_id=i,
+            file_name=f"{i}.jpg",
+            path=f"/d/{i}.jpg",
+            file=FileState(1000 + i, "then"),
+            split=split,
+            captions=("A dog", "A cat", "Dog"),
+            tokenized_captions=("a dog", "a cat", "dog"),
+        )
         for i in range(first, first + count)
     ]
 
@@ -23,7 +33,7 @@ def plan(planned, counts, photographs=PHOTOGRAPHS, **options):
 
 
 def jobs(shard_plan):
-    return [shard_plan.job(shard, "/out") for shard in shard_plan.shards]
+    return [shard_plan.job(shard, "/out") for shard in shard_plan.slices]
 
 
 def test_every_example_is_in_exactly_one_shard_and_shards_differ_by_one_at_most():
@@ -73,7 +83,8 @@ def test_the_order_of_others_stays_when_a_photograph_joins():
 
 def test_the_fingerprint_tells_all_that_decides_the_bytes():
     base = images()
-    other_words = [*base[:-1], dataclasses.replace(base[-1], words=("a", "b", "c"))]
+    other_words = [*base[:-1], dataclasses.replace(base[-1], tokenized_captions=("a", "b", "c"))]
+    other_captions = [*base[:-1], dataclasses.replace(base[-1], captions=("a DOG", "A cat", "Dog"))]
     fingerprints = [
         plan(base, {"train": 2}).fingerprint,
         plan(base, {"train": 3}).fingerprint,
@@ -81,16 +92,39 @@ def test_the_fingerprint_tells_all_that_decides_the_bytes():
         plan(base, {"train": 2}, layout="pair").fingerprint,
         plan(base, {"train": 2}, PhotographOptions(verify="decode")).fingerprint,
         plan(other_words, {"train": 2}).fingerprint,
+        plan(other_captions, {"train": 2}).fingerprint,
+        plan(other_captions, {"train": 2}, layout="pair").fingerprint,
         plan(base[:-1], {"train": 2}).fingerprint,
     ]
     assert len(set(fingerprints)) == len(fingerprints)
-    moved = [dataclasses.replace(image, path="/elsewhere") for image in base]
+    moved = [dataclasses.replace(image, path="/elsewhere", file=FileState(1, "now")) for image in base]
     assert plan(moved, {"train": 2}).fingerprint == fingerprints[0]
+
+
+@pytest.mark.parametrize(
+    "change", [{"path": "/e/5.jpg"}, {"file": FileState(1, "then")}, {"file": FileState(1005, "")}]
+)
+@pytest.mark.parametrize("layout", ["image", "pair"])
+def test_a_changed_photograph_changes_the_fingerprints_of_its_own_shards_alone(change, layout):
+    changed = [dataclasses.replace(image, **change) if image.image_id == 5 else image for image in images()]
+    before, after = (jobs(plan(planned, {"train": 8}, layout=layout)) for planned in (images(), changed))
+    for old, new in zip(before, after, strict=True):
+        assert (old.fingerprint != new.fingerprint) == (5 in {example.image_id for example in old.examples})
+
+
+def test_photographs_that_are_checked_already_are_not_decoded_again_and_the_unusable_ones_not_read():
+    planned = plan(images(), {"train": 4}, PhotographOptions(verify="decode", resize_shorter_side=9), layout="pair")
+    assert {job.photographs.verify for job in jobs(planned)} == {"decode"}
+    unusable = {i: Skip(i, f"{i}.jpg", "truncated", "") for i in (3, 7)}
+    for shard in planned.slices:
+        job = planned.job(shard, "/out", unusable)
+        assert job.photographs == PhotographOptions(verify="header", resize_shorter_side=9)
+        assert {skip.image_id for skip in job.unusable} == {3, 7} & {example.image_id for example in job.examples}
 
 
 def test_a_job_carries_its_slice_only():
     small, large = plan(images(50), {"train": 1}), plan(images(5000), {"train": 100})
-    sizes = [len(pickle.dumps(p.job(p.shards[0], "/out"))) for p in (small, large)]
+    sizes = [len(pickle.dumps(p.job(p.slices[0], "/out"))) for p in (small, large)]
     assert sizes[1] < 1.2 * sizes[0]
 
 

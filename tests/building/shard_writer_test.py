@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from data_prep.building.shard_plan import PlannedExample, ShardJob
 from data_prep.building.shard_writer import read_report, write_shard
+from data_prep.building.skips import Skip
 from im2txt.images.image_files import PhotographOptions
 from im2txt.shards import records
 from im2txt.shards.completion import completion_path
@@ -57,8 +58,9 @@ def test_tensorflow_reads_what_is_written_and_would_write_the_same_bytes(tmp_pat
 def test_the_report_counts_what_was_written(tmp_path):
     report = write_shard(make_job(tmp_path))
     assert report.captions_per_example == {2: 3}
-    assert report.words == 3 * (3 + 2)  # `a cat </S>` and `dog </S>`.
-    assert report.unknown_words == 3 * 2
+    assert report.num_words == 3 * (3 + 2)  # `a cat </S>` and `dog </S>`.
+    assert report.num_unknown_words == 3 * 2
+    assert report.contents == {i: f"{len(jpeg(i))} {google_crc32c.value(jpeg(i)):08x}" for i in range(3)}
     assert report.skipped == ()
 
 
@@ -70,6 +72,15 @@ def test_photographs_that_cannot_be_used_are_left_out_and_reported_once(tmp_path
     assert [(skip.image_id, skip.file_name, skip.reason) for skip in report.skipped] == [(1, "1 ü.jpg", "truncated")]
     assert report.captions_per_example == {2: 2}
     assert len(read_records(tmp_path / job.name)) == 2
+
+
+def test_photographs_known_to_be_unusable_are_reported_and_not_read(tmp_path):
+    known = Skip(1, "1 ü.jpg", "truncated", "ends early")
+    job = make_job(tmp_path, unusable=(known,))
+    os.remove(job.examples[1].path)
+    report = write_shard(job)
+    assert report.skipped == (known,)
+    assert (report.captions_per_example, sorted(report.contents)) == ({2: 2}, [0, 2])
 
 
 def test_a_shard_without_a_usable_photograph_is_an_empty_file(tmp_path):

@@ -43,6 +43,11 @@ def test_names_that_leave_the_folder_are_refused(name):
         locate_image("/photos", name)
 
 
+def test_names_that_are_no_unicode_text_are_refused():
+    with pytest.raises(ValueError, match=re.escape(r"name 'a\ud800.jpg' is no Unicode text (surrogates not allowed)")):
+        locate_image("/photos", "a\ud800.jpg")
+
+
 def test_stable_ids_fit_53_bits_and_differ():
     ids = [stable_image_id(f"{number}.jpg") for number in range(10_000)]
     assert len(set(ids)) == 10_000
@@ -73,6 +78,22 @@ def test_json_cut_short_is_refused(tmp_path):
     path.write_text('{"images": [{"id": 1')
     with pytest.raises(ValueError, match=r"captions\.json is cut short or not JSON: .*line 1 column 21"):
         read_source_json(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 200_000, "is not what it should be: its lists and objects are nested without end"),
+        ('{"a":' * 200_000, "is not what it should be: its lists and objects are nested without end"),
+        (f'{{"id": {"9" * 5000}}}', "is not what it should be: Exceeds the limit"),
+    ],
+)
+@pytest.mark.parametrize("without", [(), ("tokens",)])
+def test_json_made_to_break_readers_is_refused_with_the_files_name(tmp_path, content, message, without):
+    path = tmp_path / "captions.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf"captions\.json {message}"):
+        read_source_json(str(path), without)
 
 
 def test_keys_without_use_are_dropped_from_every_object(tmp_path):

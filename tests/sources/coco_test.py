@@ -8,7 +8,7 @@ from data_prep.sources.coco import Coco, original_val_split
 
 def write_captions(path, images, annotations):
     content = {"info": {}, "licenses": [], "images": images, "annotations": annotations}
-    path.write_text(json.dumps(content, ensure_ascii=False))
+    path.write_text(json.dumps(content))
     return str(path)
 
 
@@ -83,6 +83,7 @@ def test_a_photograph_without_captions_is_yielded_without(tmp_path):
         ([image(-1, "a.jpg")], [], r"images\[0\]: 'id' is -1; needs an id in \[0, 2\*\*63\)"),
         ([image(2**63, "a.jpg")], [], r"images\[0\]: 'id' is 9223372036854775808; needs"),
         ([image(1, "../a.jpg")], [], r"images\[0\]: .*'\.\./a.jpg' is not of a file inside"),
+        ([image(1, "a\ud800.jpg")], [], r"images\[0\]: the photograph's name 'a\\ud800.jpg' is no Unicode text"),
         ([image(1, None)], [], r"images\[0\]: 'file_name' is 'None', of type NoneType; needs str"),
         ([{"id": 1}], [], r"images\[0\]: lacks 'file_name'; it has \['id'\]"),
         (["a.jpg"], [], r"images\[0\]: 'a.jpg' is no JSON object"),

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from data_prep.sources.base import SourceWarning
 from data_prep.sources.flickr30k import Flickr30k
 
 HEADER = "image_name| comment_number| comment\n"
@@ -34,18 +35,25 @@ def test_token_file_and_csv_give_the_same_photographs(tmp_path):
     ]
 
 
-def test_the_line_without_its_second_bar_is_mended_and_counted(tmp_path, caplog):
-    (image,) = read(
+def test_the_line_without_its_second_bar_is_mended_and_counted(tmp_path):
+    warning, image = read(
         tmp_path,
         HEADER + "2199200615.jpg| 3| 2 dogs .\n2199200615.jpg| 4   A dog runs across the grass .\n",
     )
     assert image.captions == ("2 dogs .", "A dog runs across the grass .")
-    assert "results.csv: 1 line(s) lack the second '|' and were read without it: [3]." in caplog.text
+    # Without its folder: the sentence goes into the manifest.
+    assert warning == SourceWarning("results.csv: 1 line(s) lack the second '|' and were read without it: line 3.")
 
 
-def test_a_sound_file_is_read_without_a_warning(tmp_path, caplog):
-    assert len(read(tmp_path, HEADER + "1.jpg| 0| 2 dogs .\r\n\r\n")) == 1
-    assert not caplog.records
+def test_of_many_mended_lines_ten_are_named(tmp_path):
+    warning, *_ = read(tmp_path, HEADER + "".join(f"{i}.jpg| 0  A dog .\n" for i in range(12)))
+    assert "12 line(s) lack" in warning.sentence
+    assert warning.sentence.endswith(": line 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and others.")
+
+
+def test_a_sound_file_is_read_without_a_warning(tmp_path):
+    (image,) = read(tmp_path, HEADER + "1.jpg| 0| 2 dogs .\r\n\r\n")
+    assert image.captions == ("2 dogs .",)
 
 
 @pytest.mark.parametrize(

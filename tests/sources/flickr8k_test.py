@@ -26,6 +26,14 @@ def test_a_name_that_is_no_jpg_and_has_no_photograph_is_read_all_the_same(data):
     assert (last.image_id, last.file_name, last.split) == (2258277193, "2258277193_586949ec62.jpg.1", None)
 
 
+def test_names_in_the_lists_may_hold_spaces(data):
+    with data.token_file.open("a") as file:
+        file.write("my dog.jpg#0\tA dog .\n")
+    with (data.text_dir / "Flickr_8k.testImages.txt").open("a") as file:
+        file.write("\r\n my dog.jpg \r\n")
+    assert [image.split for image in data.source.read() if image.file_name == "my dog.jpg"] == ["test"]
+
+
 def test_copies_with_a_space_instead_of_the_tab_and_windows_line_ends_read_alike(data):
     before = list(data.source.read())
     data.token_file.write_bytes(data.token_file.read_bytes().replace(b"\t", b" ").replace(b"\n", b"\r\n"))

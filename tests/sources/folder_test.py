@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from data_prep.sources.base import stable_image_id
+from data_prep.sources.base import LeftOut, stable_image_id
 from data_prep.sources.folder import Folder
 
 
@@ -35,21 +35,35 @@ def test_a_photograph_without_text_is_yielded_without_captions(tmp_path):
     assert [(i.file_name, i.captions) for i in Folder(str(tmp_path)).read()] == [("a.jpg", ()), ("b.jpg", ())]
 
 
-def test_texts_without_photograph_are_counted(tmp_path, caplog):
-    fill(tmp_path, {"a.jpg": "", "a.txt": "A", "README.txt": "x", "z.txt": "x"})
-    assert len(list(Folder(str(tmp_path)).read())) == 1
-    assert "2 text file(s) belong to no photograph and were left out, such as 'README.txt'." in caplog.text
+def test_texts_without_photograph_are_named_as_left_out(tmp_path):
+    fill(tmp_path, {"a.jpg": "", "a.txt": "A", "z.txt": "x", "b/README.txt": "x"})
+    photograph, *left_out = Folder(str(tmp_path)).read()
+    assert photograph.file_name == "a.jpg"
+    detail = "no photograph of that name lies beside it"
+    assert left_out == [LeftOut(name, "text_without_photograph", detail) for name in ("b/README.txt", "z.txt")]
 
 
-def test_another_ending_of_texts(tmp_path, caplog):
+def test_another_ending_of_texts(tmp_path):
     fill(tmp_path, {"a.jpg": "", "a.txt": "no", "a.caption": "yes"})
     (image,) = Folder(str(tmp_path), captions_ending=".caption").read()
     assert image.captions == ("yes",)
-    assert not caplog.records
+
+
+def test_photographs_of_which_none_has_a_text_are_refused_whatever_else_is_wrong(tmp_path):
+    fill(tmp_path, {"b.jpg": "", "b.caption": "no", "a.jpg": "", "README.txt": "x"})
+    message = r"holds 2 photographs and no captions: beside 'a\.jpg' should lie 'a\.txt'.*--captions_ending"
+    with pytest.raises(ValueError, match=message):
+        list(Folder(str(tmp_path)).read())
+
+
+def test_a_folder_without_photographs_is_refused(tmp_path):
+    fill(tmp_path, {"a.heic": "", "a.txt": "A"})
+    with pytest.raises(ValueError, match=r"holds no file ending in \.bmp, \.gif, \.jpeg, \.jpg"):
+        list(Folder(str(tmp_path)).read())
 
 
 def test_folders_are_splits_on_demand(tmp_path):
-    fill(tmp_path, {"train/x/a.jpg": "", "Validation/b.jpg": "", "c.jpg": ""})
+    fill(tmp_path, {"train/x/a.jpg": "", "Validation/b.jpg": "", "Validation/b.txt": "B", "c.jpg": ""})
     splits = {i.file_name: i.split for i in Folder(str(tmp_path), split_by_folder=True).read()}
     assert splits == {"train/x/a.jpg": "train", "Validation/b.jpg": "val", "c.jpg": None}
     fill(tmp_path, {"cats/d.jpg": ""})

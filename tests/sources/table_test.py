@@ -73,14 +73,18 @@ def test_absolute_paths_inside_the_folder_have_relative_names(tmp_path):
         ("", "line 1: the header [] must name every column"),
         ('image,caption\na.jpg,"One\nb.jpg,Two\n', "line 3: unexpected end of data; a quote inside a quoted cell"),
         ('image,caption\na.jpg,"One" two\n', "line 2: ',' expected after '\"'"),
+        ('image,caption\nb.jpg,B\na.jpg,"One\n' + "b.jpg,Two\n" * 20_000, "the row starts in line 3"),
+        (f"image,caption\nb.jpg,B\na.jpg,{'x' * 200_000}\n", "line 3: a cell has more than 131,072 characters"),
         ("image,caption\n../a.jpg,One\n", "line 2: The photograph's name '../a.jpg' is not of a file inside"),
         ("image,caption\n/etc/passwd,One\n", "line 2: The photograph's name '/etc/passwd' is not of a file inside"),
         ("image,caption\n,One\n", "line 2: The photograph's name '' is not of a file inside"),
     ],
 )
 def test_bad_csv_is_refused_with_its_line(tmp_path, content, message):
-    with pytest.raises(ValueError, match=rf"t\.csv, {re.escape(message)}"):
+    with pytest.raises(ValueError, match=rf"t\.csv, .*{re.escape(message)}") as error:
         read(tmp_path, "t.csv", content)
+    assert ("so its closing quote must be missing" in str(error.value)) == (len(content) > 100_000)
+    assert ("is written twice" in str(error.value)) == ('"One' in content and len(content) < 100_000)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +107,8 @@ def test_contradicting_ids_and_splits_are_refused(tmp_path, content, message):
     ("content", "message"),
     [
         ('{"image": "a.jpg", "caption": "A"}\n{"image": ', "line 2: cut short or not JSON"),
+        ('{"image": "a.jpg", "caption": "A"}\n' + "[" * 200_000, "line 2: not what it should be: its lists"),
+        ('{"image": "\\ud800.jpg", "caption": "A"}', "line 1: the photograph's name '\\ud800.jpg' is no Unicode text"),
         ('["a.jpg", "A"]', 'line 1: \'["a.jpg", "A"]\' is no JSON object'),
         ('{"image": 3, "caption": "A"}', "line 1: 'image' is '3', of type int; needs a string"),
         ('{"image": "a.jpg", "caption": [3]}', "line 1: 'caption' is '3', of type int; needs a string"),
