@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 IMAGENET_WEIGHTS = "imagenet"
 NO_WEIGHTS = "none"
+ResizeMethod = Literal["half_pixel", "legacy"]
 
 
 def _check(holds: bool, name: str, value: object, rule: str) -> None:
@@ -69,11 +70,14 @@ class EncoderConfig:
     backbone: str = "InceptionV3"
     """A network of keras.applications by its name there, or SmallCNN, which trains from scratch in minutes."""
     weights: str = IMAGENET_WEIGHTS
-    """`imagenet`, the path of a Keras weight file without the top layers, or `none` for random weights."""
+    """`imagenet`, the path of a Keras weight file without the top layers, `none` for random weights, or for InceptionV3
+    the path of a checkpoint of slim or the original im2txt."""
     image_size: int = 0
     """Side of the square input in pixels; 0 takes the backbone's own."""
     crop_fraction: float = 299 / 346
     """Share of the photograph's height and width that is kept: at the centre, or anywhere when distorting."""
+    resize: ResizeMethod = "half_pixel"
+    """`legacy` samples photographs as TensorFlow 1 did, which the weights of an imported model are used to."""
     pooling: Literal["avg", "max", "flatten"] = "avg"
     """How the last feature map [h, w, c] becomes one vector; `flatten` keeps the places of things."""
     trainable: bool = False
@@ -96,6 +100,8 @@ class DecoderConfig:
     """Numbers per word vector; the photograph's embedding has as many."""
     num_lstm_units: int = 512
     """Units of the LSTM."""
+    vocab_size: int = 0
+    """Rows of the tables of words, those to spare included; 0 takes as many as the vocabulary has words."""
     image_input: Literal["first", "every_step"] = "first"
     """Whether the LSTM sees the photograph once, before the words, or added to every word too."""
     initializer_scale: float = 0.08
@@ -113,6 +119,7 @@ class DecoderConfig:
         _check_types(self, "decoder")
         for name in ("embedding_size", "num_lstm_units"):
             _check(getattr(self, name) >= 1, f"decoder.{name}", getattr(self, name), "must be at least 1")
+        _check(self.vocab_size >= 0, "decoder.vocab_size", self.vocab_size, "must be 0 or a number of rows")
         for name in ("image_dropout_rate", "input_dropout_rate", "output_dropout_rate"):
             _check(0 <= getattr(self, name) < 1, f"decoder.{name}", getattr(self, name), "must be in [0, 1)")
         _check(self.initializer_scale > 0, "decoder.initializer_scale", self.initializer_scale, "must be positive")
@@ -219,6 +226,8 @@ class DecodingConfig:
     """`sample` draws among the fewest words that hold this much probability together."""
     sampling_seed: int = 1
     """Another seed draws other captions."""
+    allow_start: bool = False
+    """Whether a caption may hold another `<S>`, as one of the original im2txt may."""
 
     def __post_init__(self) -> None:
         _check_types(self, "decoding")

@@ -10,6 +10,7 @@ from fake_shards import jpeg
 
 from data_prep import adopt_shards, verify_data
 from im2txt.configuration import InputConfig
+from im2txt.images import preprocessing
 from im2txt.shards import input_pipeline, references
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
@@ -88,7 +89,7 @@ def test_training_reads_an_adopted_folder(folder: pathlib.Path) -> None:
     batches = input_pipeline.training_batches(
         ShardFolder.open(str(folder)),
         InputConfig(data_dir=str(folder), captions_per_image=1),
-        input_pipeline.ImageFormat(image_size=16, crop_fraction=1.0),
+        preprocessing.ImageFormat(image_size=16, crop_fraction=1.0),
         batch_size=5,
         seed=1,
     )

@@ -19,8 +19,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from im2txt.configuration import EncoderConfig
-from im2txt.images.preprocessing import prepare_image
-from im2txt.model.image_encoder import ImageEncoder
+from im2txt.images.preprocessing import ImageFormat, prepare_image
+from im2txt.model.image_encoder import ImageEncoder, image_format
 from im2txt.runs import checkpoints, run_folder
 from im2txt.shards import manifest
 from im2txt.shards.completion import completion_path, read_completion, write_completion
@@ -71,7 +71,7 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
             storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
         fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
-        writer = _ShardWriter(source, encoder, config.crop_fraction, output_dir, batch_size, fingerprint)
+        writer = _ShardWriter(source, encoder, image_format(config), output_dir, batch_size, fingerprint)
         total = sum(split.examples for split in source.splits.values())
         splits = {}
         with tqdm(total=total, unit="image", desc="encoding") as progress:
@@ -90,6 +90,7 @@ def _encoder_entry(config: EncoderConfig, encoder: ImageEncoder, data_dir: str) 
         image_size=encoder.image_size,
         crop_fraction=config.crop_fraction,
         pooling=config.pooling,
+        resize=config.resize,
         feature_shape=encoder.feature_shape,
         source_manifest_crc32c=f"{google_crc32c.value(source_manifest):08x}",
         source_dir=data_dir,
@@ -119,7 +120,7 @@ class _ShardWriter:
         self,
         source: Manifest,
         encoder: ImageEncoder,
-        crop_fraction: float,
+        photograph_format: ImageFormat,
         output_dir: str,
         batch_size: int,
         fingerprint: str,
@@ -130,7 +131,7 @@ class _ShardWriter:
 
         def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             encoded_image = parse_example(serialized, source.layout)["encoded_image"]
-            return serialized, prepare_image(encoded_image, encoder.image_size, crop_fraction)
+            return serialized, prepare_image(encoded_image, photograph_format)
 
         # Both are traced once; once per shard would cost more than encoding a small one.
         self._prepare = tf.function(prepare, input_signature=[tf.TensorSpec([], tf.string)])

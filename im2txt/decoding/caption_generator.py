@@ -89,7 +89,9 @@ def build_search(
     See `CaptionGenerator` for the arguments; the function belongs inside a `tf.function`.
     """
     # <S> is the target of no step, but an untrained model may still choose it.
-    forbidden = [vocabulary.start_id] + ([] if config.allow_unknown else [vocabulary.unknown_id])
+    forbidden = [] if config.allow_start else [vocabulary.start_id]
+    if not config.allow_unknown:  # Rows to spare stand for no word, and are shown as <UNK>.
+        forbidden += [vocabulary.unknown_id, *range(len(vocabulary), captioner.vocab_size)]
     lengths = {"start_id": vocabulary.start_id, "max_caption_length": config.max_caption_length}
 
     def beams(batch: dict[str, tf.Tensor]) -> SearchResult:

@@ -6,7 +6,11 @@ operation is stateless: its result depends on the image and the seed alone, so a
 
 from __future__ import annotations
 
+import dataclasses
+
 import tensorflow as tf
+
+from im2txt.configuration import ResizeMethod
 
 # The original's distortions of brightness, saturation, hue and contrast.
 _MAX_BRIGHTNESS_DELTA = 32 / 255
@@ -28,54 +32,64 @@ def decode_image(encoded_image: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def prepare_image(encoded_image: tf.Tensor, image_size: int, crop_fraction: float) -> tf.Tensor:
+@dataclasses.dataclass(frozen=True)
+class ImageFormat:
+    """How photographs are prepared for an encoder.
+
+    Attributes:
+        image_size: side of the result in pixels.
+        crop_fraction: share of height and width that is kept, in (0, 1]; the original im2txt keeps 299 of 346 pixels.
+        resize: where pixels are sampled; see `configuration.EncoderConfig`.
+    """
+
+    image_size: int
+    crop_fraction: float
+    resize: ResizeMethod = "half_pixel"
+
+
+def prepare_image(encoded_image: tf.Tensor, image_format: ImageFormat) -> tf.Tensor:
     """Decodes a photograph, resizes it ignoring its aspect ratio and keeps the centre, as for evaluation.
 
     Args:
         encoded_image: string [].
-        image_size: side of the result in pixels.
-        crop_fraction: share of height and width that is kept, in (0, 1]; the original im2txt keeps 299 of 346 pixels.
+        image_format: size, crop and sampling of the result.
 
     Returns:
         float32 [image_size, image_size, 3] in [0, 1].
     """
-    return prepare_pixels(decode_image(encoded_image), image_size, crop_fraction)
+    return prepare_pixels(decode_image(encoded_image), image_format)
 
 
-def prepare_pixels(pixels: tf.Tensor, image_size: int, crop_fraction: float) -> tf.Tensor:
+def prepare_pixels(pixels: tf.Tensor, image_format: ImageFormat) -> tf.Tensor:
     """Resizes decoded photographs ignoring their aspect ratio and keeps the centre; see `prepare_image`.
 
     Args:
         pixels: uint8 [..., height, width, 3], or float32 in [0, 1].
-        image_size: side of the result in pixels.
-        crop_fraction: share of height and width that is kept, in (0, 1].
+        image_format: size, crop and sampling of the result.
 
     Returns:
         float32 [..., image_size, image_size, 3] in [0, 1].
     """
-    resized_size = _resized_size(image_size, crop_fraction)
-    images = _resize(pixels, resized_size)
-    margin = (resized_size - image_size) // 2
+    image_size = image_format.image_size
+    images = _resize(pixels, image_format)
+    margin = (images.shape[-2] - image_size) // 2
     return tf.image.crop_to_bounding_box(images, margin, margin, image_size, image_size)
 
 
-def prepare_distorted_image(
-    encoded_image: tf.Tensor, image_size: int, crop_fraction: float, seed: tf.Tensor
-) -> tf.Tensor:
+def prepare_distorted_image(encoded_image: tf.Tensor, image_format: ImageFormat, seed: tf.Tensor) -> tf.Tensor:
     """Decodes a photograph and crops, flips and recolours it at random, as the original im2txt does in training.
 
     Args:
         encoded_image: string [].
-        image_size: side of the result in pixels.
-        crop_fraction: share of height and width that is kept, in (0, 1].
+        image_format: size, crop and sampling of the result.
         seed: int64 [2]; the second number's parity chooses the order of the colour operations.
 
     Returns:
         float32 [image_size, image_size, 3] in [0, 1].
     """
     seeds = tf.random.split(seed, num=6)
-    image = _resize(decode_image(encoded_image), _resized_size(image_size, crop_fraction))
-    image = tf.image.stateless_random_crop(image, [image_size, image_size, 3], seeds[0])
+    image = _resize(decode_image(encoded_image), image_format)
+    image = tf.image.stateless_random_crop(image, [image_format.image_size, image_format.image_size, 3], seeds[0])
     image = tf.image.stateless_random_flip_left_right(image, seeds[1])
     image = tf.image.stateless_random_brightness(image, _MAX_BRIGHTNESS_DELTA, seeds[2])
 
@@ -93,11 +107,10 @@ def prepare_distorted_image(
     return tf.clip_by_value(image, 0.0, 1.0)
 
 
-def _resized_size(image_size: int, crop_fraction: float) -> int:
-    return max(image_size, round(image_size / crop_fraction))
-
-
-def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
+def _resize(image: tf.Tensor, image_format: ImageFormat) -> tf.Tensor:
+    """uint8 [..., h, w, 3] to float32 [..., s, s, 3], of which the crop keeps its share."""
+    size = max(image_format.image_size, round(image_format.image_size / image_format.crop_fraction))
     image = tf.image.convert_image_dtype(image, tf.float32)
-    resized = tf.image.resize(image, [size, size], method="bilinear")
+    resize = tf.image.resize if image_format.resize == "half_pixel" else tf.compat.v1.image.resize
+    resized = resize(image, [size, size], method="bilinear")
     return tf.ensure_shape(resized, [*image.shape[:-3], size, size, 3])

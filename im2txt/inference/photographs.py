@@ -15,7 +15,7 @@ from tqdm import tqdm
 from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
 from im2txt.images.image_files import PhotographOptions, UnusablePhotographError, read_photograph
 from im2txt.images.preprocessing import prepare_image
-from im2txt.model.image_encoder import backbone_image_size
+from im2txt.model.image_encoder import image_format
 from im2txt.runs.run_folder import load_run
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -71,7 +71,7 @@ def caption_photographs(
         One result per path, in order; an unusable photograph yields its error and the others go on.
     """
     run = load_run(workdir)
-    image_size, crop_fraction = backbone_image_size(run.config.encoder), run.config.encoder.crop_fraction
+    photograph_format = image_format(run.config.encoder)
     generator = CaptionGenerator(
         run.captioner, run.vocabulary, run.tokenizer, dataclasses.replace(run.config.decoding, **decoding)
     )
@@ -81,7 +81,7 @@ def caption_photographs(
             images, errors = [], {}
             for path in batch:
                 try:
-                    images.append(prepare_image(_read(path), image_size, crop_fraction))
+                    images.append(prepare_image(_read(path), photograph_format))
                 except UnusablePhotographError as error:
                     errors[path] = str(error)
                 except tf.errors.InvalidArgumentError:  # Its markers are in place, its pixels are not.

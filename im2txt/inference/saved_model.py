@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from im2txt.decoding.caption_generator import build_search
 from im2txt.images.preprocessing import prepare_image, prepare_pixels
+from im2txt.model.image_encoder import image_format
 from im2txt.runs.run_folder import Run, load_run
 from im2txt.system import storage
 from im2txt.text import vocabulary
@@ -64,7 +65,7 @@ class ExportedCaptioner(tf.Module):
             raise ValueError("The run was loaded without its encoder, and an exported model starts from photographs.")
         # A module does not find the variables of Keras 3 layers by itself.
         self.held_variables = [*captioner.decoder.variables.values(), *encoder.variables.values()]
-        self._size, self._crop_fraction = encoder.image_size, run.config.encoder.crop_fraction
+        self._format = image_format(run.config.encoder)
         self._search = build_search(captioner, run.vocabulary, run.config.decoding)
         self._detokenize = build_detokenizer(run.vocabulary, run.tokenizer)
 
@@ -73,15 +74,15 @@ class ExportedCaptioner(tf.Module):
         """Captions JPEG, PNG, GIF (first frame) or BMP files, string [N]; one that does not decode fails the call."""
 
         def prepare(encoded_image: tf.Tensor) -> tf.Tensor:
-            return prepare_image(encoded_image, self._size, self._crop_fraction)
+            return prepare_image(encoded_image, self._format)
 
-        spec = tf.TensorSpec([self._size, self._size, 3], tf.float32)
+        spec = tf.TensorSpec([self._format.image_size, self._format.image_size, 3], tf.float32)
         return self._caption(tf.map_fn(prepare, encoded_images, fn_output_signature=spec))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
     def from_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Captions pixels, float32 [N, H, W, 3], RGB in [0, 1], of any one size."""
-        return self._caption(prepare_pixels(images, self._size, self._crop_fraction))
+        return self._caption(prepare_pixels(images, self._format))
 
     def _caption(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         result = self._search({"images": images})

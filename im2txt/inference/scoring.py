@@ -14,10 +14,9 @@ from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
 from im2txt.inference.caption_evaluation import Extras, score_and_write
 from im2txt.inference.caption_files import match_images
 from im2txt.metrics.perplexity import build_perplexity
-from im2txt.model.image_encoder import backbone_image_size
+from im2txt.model.image_encoder import image_format
 from im2txt.runs.run_folder import Run, check_vocabulary, load_run, read_run_config
 from im2txt.shards import input_pipeline
-from im2txt.shards.input_pipeline import ImageFormat
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
 
@@ -54,16 +53,14 @@ def score_run(
     run = load_run(workdir, data)
     check_vocabulary(run.vocabulary, folder.read_vocabulary(), workdir)
     references = folder.read_references(split)
-    image_format = None
-    if data.encoder is None:
-        image_format = ImageFormat(backbone_image_size(run.config.encoder), run.config.encoder.crop_fraction)
-    batches = input_pipeline.evaluation_batches(folder, split, image_format, batch_size)
+    photograph_format = image_format(run.config.encoder) if data.encoder is None else None
+    batches = input_pipeline.evaluation_batches(folder, split, photograph_format, batch_size)
     with folder.damage_named():
         perplexity, _ = build_perplexity(run.captioner.word_losses)(tqdm(batches, desc="perplexity", unit="batch"))
     run = dataclasses.replace(
         run, config=dataclasses.replace(run.config, decoding=dataclasses.replace(run.config.decoding, **decoding))
     )
-    photographs = input_pipeline.photograph_batches(folder, split, image_format, batch_size)
+    photographs = input_pipeline.photograph_batches(folder, split, photograph_format, batch_size)
     captions = _caption_all(run, photographs, num_images)
     # The search finds nothing where all probability lies on words it may not say: scored as an empty caption.
     scored = {image_id: candidates[0].words if candidates else "" for image_id, candidates in captions.items()}

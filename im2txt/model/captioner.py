@@ -43,6 +43,11 @@ class Captioner:
         }
         return {name: v for name, v in self.variables.items() if v.ref() not in frozen}
 
+    @property
+    def vocab_size(self) -> int:
+        """Words whose probability a step gives; the last may be to spare, beyond the vocabulary."""
+        return self.decoder.vocab_size
+
     def features(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Returns float32 [I, F]: the batch's features, or the encoder's of its images."""
         if "features" in batch:

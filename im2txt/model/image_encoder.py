@@ -17,10 +17,13 @@ import keras
 import tensorflow as tf
 
 from im2txt.configuration import IMAGENET_WEIGHTS, NO_WEIGHTS, EncoderConfig
+from im2txt.images.preprocessing import ImageFormat
+from im2txt.model.slim_inception import load_slim_inception, slim_variables
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+_KERAS_ENDINGS = (".h5", ".hdf5", ".keras")
 
 
 def _to_plus_minus_one(images: tf.Tensor) -> tf.Tensor:
@@ -97,6 +100,11 @@ def backbone_image_size(config: EncoderConfig) -> int:
     return config.image_size or _FAMILY_BY_BACKBONE[config.backbone].image_sizes[config.backbone]
 
 
+def image_format(config: EncoderConfig) -> ImageFormat:
+    """Returns how photographs are prepared for the encoder; ValueError if the backbone is unknown."""
+    return ImageFormat(backbone_image_size(config), config.crop_fraction, config.resize)
+
+
 class ImageEncoder:
     """A backbone without its classifier, and the pooling of its last feature map.
 
@@ -146,6 +154,10 @@ class ImageEncoder:
         """The weights that training changes; empty for a frozen encoder."""
         return [v.value for v in self._network.trainable_variables] if self._config.trainable else []
 
+    def slim_variables(self) -> dict[str, tf.Variable]:
+        """Returns the weights of Inception v3 by slim's names; ValueError if the backbone is another."""
+        return {name: variable.value for name, variable in slim_variables(self._network).items()}
+
     def fingerprint(self) -> str:
         """Returns a SHA-256 (hex) over the names and values of all weights."""
         digest = hashlib.sha256()
@@ -157,23 +169,31 @@ class ImageEncoder:
 
 def _build_network(config: EncoderConfig, image_size: int) -> Any:
     weights = None if config.weights == NO_WEIGHTS else config.weights
-    if weights not in (None, IMAGENET_WEIGHTS) and not os.path.isfile(weights):
+    slim_path = None if weights in (None, IMAGENET_WEIGHTS) or weights.endswith(_KERAS_ENDINGS) else weights
+    if weights not in (None, IMAGENET_WEIGHTS) and not any(map(os.path.isfile, (weights, f"{weights}.index"))):
         raise FileNotFoundError(
-            f"encoder.weights={weights!r} is no file. Name a Keras weight file without top layers, or use "
-            f"`{IMAGENET_WEIGHTS}` (downloads once) or `{NO_WEIGHTS}` (random)."
+            f"encoder.weights={weights!r} is no file. Name a Keras weight file without top layers, a checkpoint of "
+            f"slim's Inception v3, or use `{IMAGENET_WEIGHTS}` (downloads once) or `{NO_WEIGHTS}` (random)."
+        )
+    if slim_path and config.backbone != "InceptionV3":
+        raise ValueError(
+            f"encoder.weights={weights!r} does not end in {', '.join(_KERAS_ENDINGS)}, so it is taken for a checkpoint "
+            f"of TensorFlow 1; only encoder.backbone=InceptionV3 can be read from one, not {config.backbone}."
         )
     if config.backbone == "SmallCNN" and weights == IMAGENET_WEIGHTS:
         raise ValueError("encoder.weights=imagenet: SmallCNN has none; use encoder.weights=none.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # One per layer that does not fit; the error says it once.
-            backbone = _build_backbone(config.backbone, weights, (image_size, image_size, 3))
+            backbone = _build_backbone(config.backbone, None if slim_path else weights, (image_size, image_size, 3))
     except Exception as error:  # Keras has no narrower kind for a download that fails.
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"encoder.backbone={config.backbone!r} cannot be built with encoder.weights={config.weights!r} and an "
             f"image_size of {image_size}: {reason}"
         ) from error
+    if slim_path:
+        load_slim_inception(backbone, slim_path)
     pooling = {
         "avg": keras.layers.GlobalAveragePooling2D,
         "max": keras.layers.GlobalMaxPooling2D,

@@ -1,6 +1,7 @@
 """A run's folder: its configuration, vocabulary and encoder, and the captioner built from them.
 
 WORKDIR/config.json, word_counts.txt    what the run was started with
+WORKDIR/data_manifest.json              the shards it was trained on; a run of the original im2txt has none
 WORKDIR/encoder/weights.*               the frozen encoder
 WORKDIR/checkpoints/, best/             see `checkpoints`
 """
@@ -25,6 +26,8 @@ from im2txt.text.vocabulary import Vocabulary
 
 CONFIG_NAME = "config.json"
 DATA_NAME = "data_manifest.json"
+ORIGINAL_TOKENIZER = "treebank"
+"""Of the original im2txt, for runs that came from it."""
 FEATURE_ENCODER_NAME = "encoder"
 """A folder of feature shards holds its encoder's weights in `encoder.index` and `encoder.data-*`."""
 
@@ -61,14 +64,24 @@ def build_captioner(
 
     Args:
         config: decoder, seed and compute dtype.
-        words: its length is the decoder's vocab_size.
+        words: the decoder's, unless `decoder.vocab_size` leaves rows to spare.
         encoder: None if batches hold features.
         feature_size: F.
-        word_counts: int [V], for `decoder.log_frequency_bias`.
+        word_counts: int [len(words)], for `decoder.log_frequency_bias`.
+
+    Raises:
+        ValueError: if the vocabulary has more words than `decoder.vocab_size` rows.
     """
+    vocab_size = config.decoder.vocab_size or len(words)
+    if vocab_size < len(words):
+        raise ValueError(
+            f"decoder.vocab_size={vocab_size}: the vocabulary has {len(words)} words. Use 0, or at least as many."
+        )
+    if word_counts is not None:
+        word_counts = np.pad(word_counts, (0, vocab_size - len(words)))
     decoder = ShowAndTellDecoder(
         config.decoder,
-        len(words),
+        vocab_size,
         feature_size,
         config.training.seed,
         word_counts,
@@ -137,14 +150,15 @@ def check_vocabulary(of_run: Vocabulary, of_data: Vocabulary, workdir: str) -> N
         )
 
 
-def check_features(entry: EncoderEntry, config: EncoderConfig, image_size: int) -> None:
+def check_features(entry: EncoderEntry, config: EncoderConfig) -> None:
     """Raises ValueError if feature shards were made by another encoder than the configuration's."""
     wanted = {
         "backbone": (entry.backbone, config.backbone),
         "weights": (entry.weights, os.path.basename(config.weights)),
-        "image_size": (entry.image_size, image_size),
+        "image_size": (entry.image_size, backbone_image_size(config)),
         "crop_fraction": (round(entry.crop_fraction, 6), round(config.crop_fraction, 6)),
         "pooling": (entry.pooling, config.pooling),
+        "resize": (entry.resize, config.resize),
     }
     different = [f"{name} is {made!r}, not {asked!r}" for name, (made, asked) in wanted.items() if made != asked]
     if different or config.trainable:
@@ -169,9 +183,8 @@ def load_run(workdir: str, data: Manifest | None = None) -> Run:
     config = read_run_config(workdir)
     checkpoint = checkpoints.find_checkpoint(workdir)
     words = read_run_vocabulary(workdir)
-    trained_on = Manifest.from_json(storage.read_text(os.path.join(workdir, DATA_NAME)))
     if data is not None and data.encoder is not None:
-        check_features(data.encoder, config.encoder, backbone_image_size(config.encoder))
+        check_features(data.encoder, config.encoder)
         encoder, feature_size = None, data.encoder.feature_shape[0]
     else:
         encoder = ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS))
@@ -181,4 +194,9 @@ def load_run(workdir: str, data: Manifest | None = None) -> Run:
     float32 = dataclasses.replace(config, training=dataclasses.replace(config.training, compute_dtype="float32"))
     captioner = build_captioner(float32, words, encoder, feature_size, np.zeros(len(words)))
     step = checkpoints.restore_model(checkpoint, captioner.variables)
-    return Run(config, words, trained_on.tokenizer, captioner, step, checkpoint)
+    return Run(config, words, _tokenizer(workdir), captioner, step, checkpoint)
+
+
+def _tokenizer(workdir: str) -> str:
+    path = os.path.join(workdir, DATA_NAME)
+    return Manifest.from_json(storage.read_text(path), path).tokenizer if os.path.exists(path) else ORIGINAL_TOKENIZER

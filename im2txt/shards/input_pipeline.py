@@ -15,7 +15,6 @@ that every caption comes exactly once an epoch.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -23,6 +22,7 @@ import tensorflow as tf
 
 from im2txt.configuration import InputConfig
 from im2txt.images import preprocessing
+from im2txt.images.preprocessing import ImageFormat
 from im2txt.shards.manifest import Manifest
 from im2txt.shards.records import parse_example
 from im2txt.shards.shard_folder import ShardFolder
@@ -32,14 +32,6 @@ _INTERLEAVED_SHARDS = 8
 _RECORD_BUFFER_BYTES = 1 << 20
 
 Tensors = dict[str, tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageFormat:
-    """How photographs are prepared for the encoder: side in pixels, and the share that is kept (see `images`)."""
-
-    image_size: int
-    crop_fraction: float
 
 
 def examples_per_epoch(manifest: Manifest, split: str, captions_per_image: int) -> int:
@@ -237,7 +229,7 @@ def _with_images(
 def _preparer(image_format: ImageFormat) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     def prepare(encoded_image: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         del position  # Nothing is drawn at random.
-        return preprocessing.prepare_image(encoded_image, image_format.image_size, image_format.crop_fraction)
+        return preprocessing.prepare_image(encoded_image, image_format)
 
     return prepare
 
@@ -248,8 +240,6 @@ def _distorter(image_format: ImageFormat, distort: bool, seed: int) -> Callable[
 
     def prepare(encoded_image: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         image_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        return preprocessing.prepare_distorted_image(
-            encoded_image, image_format.image_size, image_format.crop_fraction, image_seed
-        )
+        return preprocessing.prepare_distorted_image(encoded_image, image_format, image_seed)
 
     return prepare

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from typing import Any
 
+from im2txt.configuration import ResizeMethod
 from im2txt.shards.records import Layout
 from im2txt.system import storage
 
@@ -78,6 +79,7 @@ class EncoderEntry:
         feature_shape: shape of one photograph's features.
         source_manifest_crc32c: checksum of the image shards' manifest.
         source_dir: folder of the image shards, as given.
+        resize: where pixels were sampled; an older manifest does not say.
     """
 
     backbone: str
@@ -89,6 +91,7 @@ class EncoderEntry:
     feature_shape: tuple[int, ...]
     source_manifest_crc32c: str
     source_dir: str
+    resize: ResizeMethod = "half_pixel"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,7 +34,8 @@ def build_detokenizer(vocabulary: Vocabulary, tokenizer_name: str) -> Callable[[
         previous = tf.fill(shape, vocabulary.start_id)
         ended = tf.fill(shape, False)
         for position in range(word_ids.shape[-1]):
-            word = tf.minimum(word_ids[..., position], len(vocabulary) - 1)
+            word = word_ids[..., position]
+            word = tf.where(word < len(vocabulary), word, vocabulary.unknown_id)  # A row to spare is no word.
             ended |= (word == vocabulary.end_id) | (position >= lengths)
             is_said = ~ended & ((word != vocabulary.start_id) if position == 0 else True)
             opens = tf.gather(table.opens_quotes, word) & ~inside_quotes

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from im2txt.configuration import ExperimentConfig
 from im2txt.metrics.perplexity import build_perplexity
-from im2txt.model.image_encoder import ImageEncoder, backbone_image_size
+from im2txt.model.image_encoder import ImageEncoder, image_format
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.metric_writer import MetricWriter
 from im2txt.shards import input_pipeline
@@ -72,9 +72,8 @@ def train(config: ExperimentConfig, workdir: str) -> str:
     words = folder.read_vocabulary()
     for split in (config.input.train_split, config.input.val_split):
         folder.shard_paths(split)  # Now: the first validation may be hours away.
-    image_size = backbone_image_size(config.encoder)
     if data.encoder is not None:
-        run_folder.check_features(data.encoder, config.encoder, image_size)
+        run_folder.check_features(data.encoder, config.encoder)
     run_folder.start_run(workdir, config, data, words)
     strategy = _strategy(config)
     schedule = _schedule(config, data)
@@ -82,9 +81,7 @@ def train(config: ExperimentConfig, workdir: str) -> str:
     saved = RunCheckpoints(workdir, trainer, config.training.keep_checkpoints)
     resumed = saved.restore()
     step = int(trainer.global_step)
-    image_format = None
-    if data.encoder is None:
-        image_format = input_pipeline.ImageFormat(image_size, config.encoder.crop_fraction)
+    photograph_format = image_format(config.encoder) if data.encoder is None else None
     print(
         f"{'Resuming' if resumed else 'Starting'} at step {step} of {schedule.total_steps} "
         f"({config.training.num_epochs:g} epochs of {schedule.steps_per_epoch:.1f} steps), "
@@ -97,14 +94,16 @@ def train(config: ExperimentConfig, workdir: str) -> str:
         return input_pipeline.training_batches(
             folder,
             config.input,
-            image_format,
+            photograph_format,
             config.input.batch_size // replicas,
             config.training.seed,
             first_batch=step * replicas,
         )
 
     def validation() -> tf.data.Dataset:
-        return input_pipeline.evaluation_batches(folder, config.input.val_split, image_format, _VALIDATION_BATCH_SIZE)
+        return input_pipeline.evaluation_batches(
+            folder, config.input.val_split, photograph_format, _VALIDATION_BATCH_SIZE
+        )
 
     stream = iter(strategy.distribute_datasets_from_function(batches))
     with MetricWriter(workdir, step) as writer, stop_signals() as stop_requested:

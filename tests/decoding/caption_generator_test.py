@@ -15,8 +15,8 @@ from im2txt.text.vocabulary import Vocabulary
 class PlantedCaptioner:
     """Photographs with feature 0 get "cat runs", the others "dog", each word with probability 0.8 (0.2 for `rival`)."""
 
-    def __init__(self, vocabulary=VOCABULARY, rival="red"):
-        size = len(vocabulary)
+    def __init__(self, vocabulary=VOCABULARY, rival="red", rows_to_spare=0):
+        size = self.vocab_size = len(vocabulary) + rows_to_spare
         word = vocabulary.word_to_id
         self.table = np.full((2, size, size), 1e-9, np.float32)
         followers = [
@@ -69,6 +69,28 @@ def test_unknown_words_are_said_only_where_allowed():
     assert allowed == ["dog", "<UNK>"]
 
 
+def said_by_chance(allow, rows_to_spare=0, **probs):
+    """The captions by a model for which `probs` follow any word but `dog`, and `</S>` follows that."""
+    planted = PlantedCaptioner(rows_to_spare=rows_to_spare)
+    ids = {"spare": len(VOCABULARY), "start": VOCABULARY.start_id, "dog": VOCABULARY.word_to_id("dog")}
+    planted.table[:] = 1e-13
+    for name, prob in probs.items():
+        planted.table[:, :, ids[name]] = prob
+    planted.table[:, ids["dog"]] = 1e-13
+    planted.table[:, ids["dog"], VOCABULARY.end_id] = 1.0
+    return [c.words for c in generate(planted, features=((0.0,),), beam_size=2, max_caption_length=4, **allow)[0]]
+
+
+def test_another_start_word_is_said_only_where_allowed():
+    assert said_by_chance({}, start=0.4, dog=0.6) == ["dog"]
+    assert said_by_chance({"allow_start": True}, start=0.4, dog=0.6) == ["dog", "<S> dog"]
+
+
+def test_a_row_to_spare_is_an_unknown_word():
+    assert said_by_chance({}, rows_to_spare=1, spare=0.4, dog=0.6) == ["dog"]
+    assert said_by_chance({"allow_unknown": True}, rows_to_spare=1, spare=0.4, dog=0.6) == ["dog", "<UNK> dog"]
+
+
 def test_words_are_joined_for_people():
     vocabulary = Vocabulary([("<S>", 1), ("</S>", 1), ("man", 1), ("'s", 1), ("hat", 1), (".", 1)])
     table = np.full((len(vocabulary), len(vocabulary)), 1e-9, np.float32)
@@ -76,6 +98,8 @@ def test_words_are_joined_for_people():
         table[vocabulary.word_to_id(before), vocabulary.word_to_id(after)] = 1.0
 
     class Chain:
+        vocab_size = len(vocabulary)
+
         def initial_state(self, batch):
             return batch["features"]
 

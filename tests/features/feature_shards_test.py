@@ -308,13 +308,14 @@ def test_a_photograph_that_cannot_be_decoded_is_an_error(tmp_path):
         ({"weights": "/tmp/other.h5"}, "weights is 'none', not 'other.h5'"),
         ({"crop_fraction": 0.81}, "crop_fraction is 0.8, not 0.81"),
         ({"pooling": "flatten"}, "pooling is 'avg', not 'flatten'"),
+        ({"resize": "legacy"}, "resize is 'half_pixel', not 'legacy'"),
         ({"image_size": 17}, "image_size is 16, not 17"),
         ({"trainable": True}, "an encoder that is trained cannot be cached"),
     ],
 )
 def test_training_refuses_features_of_another_encoder(of_pictures, change, told):
     entry = ShardFolder.open(str(of_pictures)).manifest.encoder
-    run_folder.check_features(entry, CONFIG, 16)
+    run_folder.check_features(entry, CONFIG)
     config = dataclasses.replace(CONFIG, **change)
     with pytest.raises(ValueError, match=f"do not fit the configuration's encoder: {told}. Make them again with"):
-        run_folder.check_features(entry, config, config.image_size)
+        run_folder.check_features(entry, config)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from im2txt.images import preprocessing
+from im2txt.images.preprocessing import ImageFormat
 
 COLOUR_OPERATIONS = ("stateless_random_saturation", "stateless_random_hue", "stateless_random_contrast")
 
@@ -28,12 +29,13 @@ def smooth_jpeg():
     return encode(np.asarray(picture), "JPEG", quality=95)
 
 
-def bilinear(pixels, size):
-    """Each pixel of the result lies at its centre's place in the source, between four source pixels."""
+def bilinear(pixels, size, resize="half_pixel"):
+    """Each pixel lies at its centre's place in the source (legacy: at its corner's), between four source pixels."""
+    offset = 0.5 if resize == "half_pixel" else 0.0
     result = pixels.astype(np.float64) / 255
     for axis in (0, 1):
         length = result.shape[axis]
-        places = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
+        places = np.clip((np.arange(size) + offset) * length / size - offset, 0, length - 1)
         low = np.floor(places).astype(int)
         high = np.minimum(low + 1, length - 1)
         share = (places - low).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
@@ -90,38 +92,39 @@ def test_what_is_no_whole_picture_is_refused(encoded):
 )
 def test_the_centre_is_kept(image_size, crop_fraction, side, margin):
     pixels = random_pixels(side, side)  # Of the very size it is resized to: nothing is interpolated.
-    image = preprocessing.prepare_image(encode(pixels), image_size, crop_fraction)
+    image = preprocessing.prepare_image(encode(pixels), ImageFormat(image_size, crop_fraction))
     kept = slice(margin, margin + image_size)
     assert image.dtype == tf.float32
     np.testing.assert_allclose(image, pixels[kept, kept] / 255, atol=1e-6)
 
 
+@pytest.mark.parametrize("resize", ["half_pixel", "legacy"])
 @pytest.mark.parametrize(("height", "width"), [(20, 31), (5, 3), (8, 40)])
-def test_resizing_is_bilinear_and_ignores_the_aspect_ratio(height, width):
+def test_resizing_is_bilinear_and_ignores_the_aspect_ratio(height, width, resize):
     pixels = random_pixels(height, width)
-    image = preprocessing.prepare_image(encode(pixels), image_size=9, crop_fraction=0.75)  # Resized to 12 x 12.
-    np.testing.assert_allclose(image, bilinear(pixels, 12)[1:10, 1:10], atol=1e-5)
+    image = preprocessing.prepare_image(encode(pixels), ImageFormat(9, 0.75, resize))  # Resized to 12 x 12.
+    np.testing.assert_allclose(image, bilinear(pixels, 12, resize)[1:10, 1:10], atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0, 77, 255])
 def test_a_plain_picture_stays_plain(value):
     encoded = encode(np.full((13, 29, 3), value, np.uint8))
-    np.testing.assert_allclose(
-        preprocessing.prepare_image(encoded, 8, 0.875), np.full((8, 8, 3), value / 255), atol=1e-6
-    )
+    image = preprocessing.prepare_image(encoded, ImageFormat(8, 0.875))
+    np.testing.assert_allclose(image, np.full((8, 8, 3), value / 255), atol=1e-6)
 
 
 def test_preparing_is_the_same_inside_tf_data():
     encoded = [encode(random_pixels(20, 31)), smooth_jpeg()]
-    eager = [preprocessing.prepare_image(tf.constant(e), 9, 0.75).numpy() for e in encoded]
-    np.testing.assert_allclose(
-        inside_tf_data(lambda e: preprocessing.prepare_image(e, 9, 0.75), encoded), eager, atol=1e-6
-    )
+    image_format = ImageFormat(9, 0.75)
+    eager = [preprocessing.prepare_image(tf.constant(e), image_format).numpy() for e in encoded]
+    mapped = inside_tf_data(lambda e: preprocessing.prepare_image(e, image_format), encoded)
+    np.testing.assert_allclose(mapped, eager, atol=1e-6)
 
 
 def distort(encoded, seed, image_size=8, crop_fraction=0.8):
     seed = tf.constant(seed, tf.int64)
-    return preprocessing.prepare_distorted_image(tf.constant(encoded), image_size, crop_fraction, seed).numpy()
+    image_format = ImageFormat(image_size, crop_fraction)
+    return preprocessing.prepare_distorted_image(tf.constant(encoded), image_format, seed).numpy()
 
 
 def test_distortion_is_a_function_of_the_seed_also_inside_tf_data():
@@ -129,7 +132,8 @@ def test_distortion_is_a_function_of_the_seed_also_inside_tf_data():
     seeds = [(7, position) for position in range(8)]
     eager = [distort(encoded, seed) for seed in seeds]
     mapped = inside_tf_data(
-        lambda seed: preprocessing.prepare_distorted_image(encoded, 8, 0.8, seed), np.array(seeds, np.int64)
+        lambda seed: preprocessing.prepare_distorted_image(encoded, ImageFormat(8, 0.8), seed),
+        np.array(seeds, np.int64),
     )
     np.testing.assert_allclose(mapped, eager, atol=1e-5)
     np.testing.assert_array_equal(distort(encoded, seeds[3]), eager[3])

@@ -12,7 +12,7 @@ from fakes import VOCABULARY, jpeg
 
 from im2txt.configuration import DecoderConfig, DecodingConfig, EncoderConfig, ExperimentConfig
 from im2txt.decoding.caption_generator import CaptionGenerator
-from im2txt.images.preprocessing import prepare_image
+from im2txt.images.preprocessing import ImageFormat, prepare_image
 from im2txt.inference.saved_model import export_run, write_saved_model
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import run_folder
@@ -72,7 +72,7 @@ def exported(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(run, files):
-    images = tf.stack([prepare_image(tf.io.read_file(path), SIZE, CROP) for path in files])
+    images = tf.stack([prepare_image(tf.io.read_file(path), ImageFormat(SIZE, CROP)) for path in files])
     return CaptionGenerator(run.captioner, VOCABULARY, "treebank", run.config.decoding)({"images": images})
 
 

@@ -9,8 +9,8 @@ from fakes import jpeg, write_dataset
 
 from im2txt.configuration import InputConfig
 from im2txt.images import preprocessing
+from im2txt.images.preprocessing import ImageFormat
 from im2txt.shards.input_pipeline import (
-    ImageFormat,
     evaluation_batches,
     examples_per_epoch,
     photograph_batches,
@@ -122,7 +122,7 @@ def test_photographs_are_prepared_like_the_eager_ones(tmp_path):
     assert [len(batch["image_id"]) for batch in batches] == [3, 1]
     for batch in batches:
         for image_id, image in zip(batch["image_id"], batch["images"], strict=True):
-            np.testing.assert_allclose(image, preprocessing.prepare_image(jpeg(int(image_id)), 16, 0.8), atol=1e-6)
+            np.testing.assert_allclose(image, preprocessing.prepare_image(jpeg(int(image_id)), image_format), atol=1e-6)
 
 
 def test_distortions_repeat_after_a_resume(tmp_path):

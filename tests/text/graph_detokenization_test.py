@@ -48,6 +48,12 @@ def test_what_stands_behind_the_length_is_not_said():
     assert caption == b"a"
 
 
+def test_an_id_past_the_vocabulary_is_an_unknown_word_wherever_that_stands():
+    vocabulary = Vocabulary([("<S>", 1), ("</S>", 1), ("<UNK>", 0), ("man", 1)])
+    (caption,) = build_detokenizer(vocabulary, "treebank")(tf.constant([[0, 3, 4, 1]]), tf.constant([4])).numpy()
+    assert caption.decode() == detokenize(vocabulary.decode([0, 3, 4, 1]), "treebank") == "man <UNK>"
+
+
 def test_an_unknown_tokenizer_is_refused():
     with pytest.raises(ValueError, match="Unknown tokenizer 'treebnk'"):
         build_detokenizer(VOCABULARY, "treebnk")

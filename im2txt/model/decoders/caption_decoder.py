@@ -20,6 +20,10 @@ class CaptionDecoder(Protocol):
     def variables(self) -> dict[str, tf.Variable]:
         """All weights by stable name; every one is trained."""
 
+    @property
+    def vocab_size(self) -> int:
+        """V: words that `step` and `logits` tell apart; the last may be to spare."""
+
     def initial_state(self, features: tf.Tensor) -> State:
         """Returns the state before `<S>`, from features float32 [B, F]."""
 

@@ -53,6 +53,7 @@ class ShowAndTellDecoder(tf.Module):
         """
         super().__init__(name="decoder")
         self._config = config
+        self.vocab_size = vocab_size
         self._compute_dtype = compute_dtype
         units, embedding_size = config.num_lstm_units, config.embedding_size
         shapes = {
