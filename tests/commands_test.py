@@ -302,6 +302,21 @@ def test_an_exported_run_writes_the_captions_of_the_run(trained, photographs, tm
         assert [caption.decode() for caption in captions[: len(expected)]] == expected
 
 
+def test_shards_are_captioned_as_their_photographs_are_and_can_be_scored(trained, data, scored, tmp_path):
+    folder = tmp_path / "captions"
+    printed = succeed(
+        "im2txt.batch_inference",
+        data.data_dir,
+        f"--workdir={trained.workdir}",
+        f"--output_dir={folder}",
+        "--num_workers=2",
+    )
+    assert printed.startswith("13 of 13 photographs of 9 files captioned. ")
+    of_test = {row["image_id"]: row["caption"] for row in scored.captions}
+    found = {row["image_id"]: row["caption"] for row in json.loads((folder / "captions.json").read_text())}
+    assert {image_id: found[image_id] for image_id in of_test} == of_test
+
+
 def test_captions_are_printed_with_their_probability_and_bad_files_named(trained, photographs, tmp_path, here):
     good = next(photographs.iterdir())
     (tmp_path / "bad.jpg").write_bytes(good.read_bytes()[:-50])

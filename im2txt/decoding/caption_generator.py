@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Protocol
 
 import tensorflow as tf
 
 from im2txt.configuration import DecodingConfig
-from im2txt.decoding.beam_search import beam_search
+from im2txt.decoding.beam_search import State, beam_search
 from im2txt.decoding.sampling import sample_captions
 from im2txt.decoding.search_result import SearchResult
 from im2txt.decoding.word_rules import WordRules
-from im2txt.model.captioner import Captioner
 from im2txt.text.tokenization import detokenize
 from im2txt.text.vocabulary import Vocabulary
+
+
+class StepModel(Protocol):
+    """What a search asks of a captioner, or of several that speak as one."""
+
+    def initial_state(self, batch: dict[str, tf.Tensor]) -> State:
+        """Returns the state before `<S>`, a nest of [B, ...]."""
+
+    def step_log_probs(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """The step function of the search; see `beam_search.StepFn`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Candidate:
 class CaptionGenerator:
     """Captions batches of photographs or features."""
 
-    def __init__(self, captioner: Captioner, vocabulary: Vocabulary, tokenizer: str, config: DecodingConfig):
+    def __init__(self, captioner: StepModel, vocabulary: Vocabulary, tokenizer: str, config: DecodingConfig):
         """Keeps the parts; the search is traced at its first use.
 
         Args:
@@ -82,7 +92,7 @@ class CaptionGenerator:
 
 
 def build_search(
-    captioner: Captioner, vocabulary: Vocabulary, config: DecodingConfig
+    captioner: StepModel, vocabulary: Vocabulary, config: DecodingConfig
 ) -> Callable[[dict[str, tf.Tensor]], SearchResult]:
     """Returns the search that a configuration asks for: from a batch to a `SearchResult`.
 

@@ -5,7 +5,26 @@ from typing import Any
 
 import tensorflow as tf
 
-from im2txt.decoding.beam_search import StepFn
+from im2txt.decoding.beam_search import State, StepFn
+from im2txt.model.captioner import Captioner
+
+
+class EnsembleCaptioner:
+    """Several captioners that look at each photograph and speak as one."""
+
+    def __init__(self, captioners: Sequence[Captioner]):
+        """Takes captioners of one vocabulary; their encoders and decoders may differ."""
+        self._captioners = captioners
+        self._step = ensemble_step([captioner.step_log_probs for captioner in captioners])
+
+    def initial_state(self, batch: dict[str, Any]) -> State:
+        """Returns each captioner's state before `<S>`; `batch["images"]` is a tuple with the images of each."""
+        pairs = zip(self._captioners, batch["images"], strict=True)
+        return tuple(captioner.initial_state({"images": images}) for captioner, images in pairs)
+
+    def step_log_probs(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """The step function of a search; see `ensemble_step`."""
+        return self._step(word_ids, state)
 
 
 def ensemble_step(step_fns: Sequence[StepFn]) -> StepFn:

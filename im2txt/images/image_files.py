@@ -50,11 +50,7 @@ class PhotographOptions:
 
 
 def read_photograph(path: str, options: PhotographOptions) -> bytes:
-    """Returns the JPEG bytes to store for an image file of any usual format.
-
-    Bytes of a sound JPEG come back untouched, unless it is CMYK, lies on its side by its EXIF orientation, or is to be
-    resized. PNG, WebP, GIF (first frame), BMP and TIFF (first page) become upright RGB JPEG, transparency on white,
-    16 bits per channel divided by 257. Floating-point and 32-bit pixels are refused: their white is not agreed on.
+    """Returns the JPEG bytes to store for an image file; see `to_jpeg`.
 
     Args:
         path: local or remote; its ending is not looked at.
@@ -71,6 +67,23 @@ def read_photograph(path: str, options: PhotographOptions) -> bytes:
         raise UnusablePhotographError("unreadable", str(error)) from error
     if not content:
         raise UnusablePhotographError("empty_file", f"{path!r} has 0 bytes")
+    return to_jpeg(content, options)
+
+
+def to_jpeg(content: bytes, options: PhotographOptions) -> bytes:
+    """Returns the JPEG bytes to store for the content of an image file of any usual format.
+
+    Bytes of a sound JPEG come back untouched, unless it is CMYK, lies on its side by its EXIF orientation, or is to be
+    resized. PNG, WebP, GIF (first frame), BMP and TIFF (first page) become upright RGB JPEG, transparency on white,
+    16 bits per channel divided by 257. Floating-point and 32-bit pixels are refused: their white is not agreed on.
+
+    Args:
+        content: of the file, not empty.
+        options: the strictness of the check, and the size to store.
+
+    Raises:
+        UnusablePhotographError: if it is no sound image.
+    """
     if content[:3] == b"\xff\xd8\xff":
         jpeg = read_structure(content)
         _check_pixels(jpeg.width, jpeg.height)

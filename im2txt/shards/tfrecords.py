@@ -6,6 +6,7 @@ CRC32C.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import struct
 from collections.abc import Iterator
@@ -30,23 +31,44 @@ def read_records(content: bytes) -> Iterator[bytes]:
         ValueError: naming the record and its byte where a checksum fails or the file ends too early. The records
             before it were yielded.
     """
+    for record in scan_records(content):
+        if isinstance(record, Damage):
+            raise ValueError(record.what)
+        yield record
+
+
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """In place of a record that cannot be read: which one, at which byte, and what is wrong."""
+
+    what: str
+
+
+def scan_records(content: bytes) -> Iterator[bytes | Damage]:
+    """Yields a shard's records in order, and a `Damage` in place of each that cannot be read.
+
+    A record whose data fails its checksum is passed over; one whose length cannot be trusted, or with which the file
+    ends too early, is the last.
+    """
     position, number = 0, 0
     while position < len(content):
         where = f"record {number} at byte {position}"
         header = content[position : position + _HEADER_BYTES]
         if len(header) < _HEADER_BYTES:
-            raise ValueError(f"{where}: the file ends within the record's length")
+            yield Damage(f"{where}: the file ends within the record's length")
+            return
         length, length_crc = struct.unpack("<QI", header)
         if length_crc != _masked_crc(header[:8]):
-            raise ValueError(f"{where}: the checksum of the record's length is wrong")
+            yield Damage(f"{where}: the checksum of the record's length is wrong")
+            return
         start = position + _HEADER_BYTES
         end = start + length
         if end + _FOOTER_BYTES > len(content):
-            raise ValueError(f"{where}: the file ends after {len(content) - start} of the record's {length + 4} bytes")
+            yield Damage(f"{where}: the file ends after {len(content) - start} of the record's {length + 4} bytes")
+            return
         data = content[start:end]
-        if struct.unpack_from("<I", content, end)[0] != _masked_crc(data):
-            raise ValueError(f"{where}: the checksum of the record's data is wrong")
-        yield data
+        is_sound = struct.unpack_from("<I", content, end)[0] == _masked_crc(data)
+        yield data if is_sound else Damage(f"{where}: the checksum of the record's data is wrong")
         position, number = end + _FOOTER_BYTES, number + 1
 
 

@@ -8,15 +8,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from fake_runs import random_run
 from fakes import VOCABULARY, jpeg
 
-from im2txt.configuration import DecoderConfig, DecodingConfig, EncoderConfig, ExperimentConfig
 from im2txt.decoding.caption_generator import CaptionGenerator
 from im2txt.images.preprocessing import ImageFormat, prepare_image
 from im2txt.inference.saved_model import export_run, write_saved_model
-from im2txt.model.image_encoder import ImageEncoder
-from im2txt.runs import run_folder
-from im2txt.runs.run_folder import Run
 
 SIZE, CROP = 32, 0.9
 LOADER = """
@@ -34,22 +31,7 @@ print(json.dumps([[caption.decode() for caption in row] for row in result["capti
 
 @pytest.fixture(scope="module")
 def run():
-    """Random weights, large enough to tell photographs apart."""
-    config = ExperimentConfig(
-        encoder=EncoderConfig(
-            backbone="SmallCNN", weights="none", pooling="flatten", crop_fraction=CROP, image_size=SIZE
-        ),
-        decoder=DecoderConfig(embedding_size=8, num_lstm_units=8, initializer_scale=1.0, image_input="every_step"),
-        decoding=DecodingConfig(beam_size=2, max_caption_length=7),
-    )
-    tf.keras.utils.set_random_seed(3)
-    encoder = ImageEncoder(config.encoder)
-    captioner = run_folder.build_captioner(config, VOCABULARY, encoder, encoder.feature_shape[0])
-    kernel = captioner.decoder.variables["image_embedding/kernel"]
-    kernel.assign(kernel * 3)
-    bias = captioner.decoder.variables["logits/bias"]
-    bias.assign(tf.tensor_scatter_nd_sub(bias, [[VOCABULARY.end_id]], [2.0]))
-    return Run(config, VOCABULARY, "treebank", captioner, 17, "ckpt-17")
+    return random_run(image_size=SIZE, crop_fraction=CROP)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,103 @@
+"""Captions files of photographs: shards of this project, TFRecords of tf.Example, tar files of WebDataset.
+
+    python -m im2txt.batch_inference --workdir=/tmp/run --output_dir=/tmp/captions '/data/photographs-*.tar' /tmp/shards
+
+Writes one file of captions for each input, one row for each photograph in its order; one that cannot be used is a row
+with its reason. When all are there, captions.json holds the best captions as COCO results (where ids are numbers), and
+captions_manifest.json, written last, says what was done. An interrupted command goes on where it was when it is given
+again, to the same bytes, on one process, many, or Spark.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from im2txt.configuration import DecodingConfig
+from im2txt.engines.engine_options import EngineOptions
+from im2txt.system import command_line, storage
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchInferenceFlags:
+    """Flags of the command."""
+
+    inputs: tyro.conf.Positional[tuple[str, ...]]
+    """Files of photographs, globs, or folders of shards; a folder gives all of its shards."""
+    workdir: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+    """Folder of the run whose best checkpoint writes the captions; given again, the mean of the runs does."""
+    output_dir: str
+    """Folder of the captions, local or remote; made if need be."""
+    output_format: Literal["jsonl", "tfrecord"] = "jsonl"
+    """One JSON object a line, or tf.Example with image/image_id, image/captions and image/log_probs or image/error."""
+    beam_size: int | None = None
+    """Captions per photograph; None takes the run's configuration."""
+    batch_size: int = 32
+    """Photographs per batch."""
+    num_threads: int = 1
+    """TensorFlow's threads in each worker."""
+    engine: Annotated[tyro.conf.OmitArgPrefixes[EngineOptions], tyro.conf.arg(name="")] = EngineOptions()
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "num_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name}={getattr(self, name)} must be at least 1.")
+        if not self.inputs:
+            raise ValueError("No input was named: files of photographs, globs, or folders of shards.")
+        if not self.workdir:
+            raise ValueError("--workdir is required: the folder of a run.")
+        DecodingConfig(**self.decoding())  # Checks the range before any work.
+
+    def decoding(self) -> dict[str, Any]:
+        """Returns the fields of `DecodingConfig` that were given."""
+        return {} if self.beam_size is None else {"beam_size": self.beam_size}
+
+
+def find_files(inputs: tuple[str, ...]) -> list[str]:
+    """Returns the files that paths, globs and folders of shards name, each once, in order.
+
+    Raises:
+        FileNotFoundError: if one of them matches nothing.
+    """
+    from im2txt.shards.shard_folder import ShardFolder
+
+    paths: list[str] = []
+    for name in inputs:
+        if os.path.isdir(name) or (storage.is_remote(name) and storage.exists(storage.join(name, "manifest.json"))):
+            folder = ShardFolder.open(name)
+            found = [path for split in folder.manifest.splits for path in folder.shard_paths(split)]
+        elif storage.is_remote(name):
+            found = [name] if storage.exists(name) else []
+        else:
+            found = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
+        if not found:
+            raise FileNotFoundError(f"No file matches {name!r}.")
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
+def main() -> int:
+    """Parses the flags, captions, prints the totals; returns 1 if a photograph could not be captioned."""
+    flags = command_line.parse(BatchInferenceFlags, __doc__ or "")
+    from im2txt.inference.caption_folder import MANIFEST_NAME, caption_files
+    from im2txt.inference.shard_captions import Model
+
+    paths = find_files(flags.inputs)
+    model = Model(flags.workdir, tuple(flags.decoding().items()), flags.batch_size, flags.num_threads)
+    manifest = caption_files(paths, flags.output_dir, flags.output_format, model, flags.engine.make())
+    failed = sum(manifest["errors"].values())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest["errors"].items())
+    print(
+        f"{manifest['photographs'] - failed:,} of {manifest['photographs']:,} photographs of {len(paths)} files "
+        f"captioned{f'; not captioned: {reasons}' if failed else ''}. "
+        f"{storage.join(flags.output_dir, MANIFEST_NAME)}"
+    )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    command_line.run(main)

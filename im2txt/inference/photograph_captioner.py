@@ -1,0 +1,120 @@
+"""Trained runs as a function from photographs to captions, for Python programs.
+
+    from im2txt.inference.photograph_captioner import PhotographCaptioner
+    captioner = PhotographCaptioner.load("/tmp/run")
+    (result,) = captioner(["cat.jpg"])
+
+`result.candidates[0].caption` is then the best caption, or `result.error` says why there is none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from im2txt.configuration import DecodingConfig
+from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
+from im2txt.decoding.ensemble import EnsembleCaptioner
+from im2txt.images.image_files import PhotographOptions, read_photograph, to_jpeg
+from im2txt.images.preprocessing import decode_image, prepare_pixels
+from im2txt.images.unusable_photographs import UnusablePhotographError
+from im2txt.model.image_encoder import backbone_image_size
+from im2txt.runs.run_folder import Run, load_run
+
+Photograph = str | bytes | np.ndarray
+"""A path, the bytes of an image file, or pixels [H, W, 3], uint8 or float32 in [0, 1]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CaptionedPhotograph:
+    """A photograph's captions, best first, or why there are none."""
+
+    candidates: tuple[Candidate, ...] = ()
+    error: str = ""
+
+
+class PhotographCaptioner:
+    """Captions photographs of any kind with one run, or with the mean of several."""
+
+    def __init__(self, runs: Sequence[Run], decoding: DecodingConfig):
+        """Takes runs of one vocabulary, loaded with their encoders; the search is traced at its first use."""
+        first = runs[0]
+        self._formats = [(backbone_image_size(r.config.encoder), r.config.encoder.crop_fraction) for r in runs]
+        self._is_ensemble = len(runs) > 1
+        captioner = EnsembleCaptioner([run.captioner for run in runs]) if self._is_ensemble else first.captioner
+        self._generator = CaptionGenerator(captioner, first.vocabulary, first.tokenizer, decoding)
+
+    @classmethod
+    def load(cls, *workdirs: str, **decoding: Any) -> PhotographCaptioner:
+        """Loads the best checkpoint of one run, or of several to be averaged.
+
+        Args:
+            workdirs: folders of runs; several must share one vocabulary, their encoders and decoders may differ.
+            decoding: fields of `DecodingConfig` that replace those of the first run, such as beam_size=5.
+
+        Raises:
+            FileNotFoundError: if a folder holds no run or no checkpoint.
+            ValueError: if a run's parts do not belong together, vocabularies differ, or a value is out of its range.
+        """
+        if not workdirs:
+            raise ValueError("No run was named: PhotographCaptioner.load takes the folders of one or more runs.")
+        runs = [load_run(workdir) for workdir in workdirs]
+        for workdir, run in zip(workdirs[1:], runs[1:], strict=True):
+            if run.vocabulary.fingerprint() != runs[0].vocabulary.fingerprint():
+                raise ValueError(
+                    f"The vocabulary of {workdir} ({len(run.vocabulary)} words) is not that of {workdirs[0]} "
+                    f"({len(runs[0].vocabulary)} words): only models of one vocabulary can be averaged."
+                )
+        return cls(runs, dataclasses.replace(runs[0].config.decoding, **decoding))
+
+    def __call__(
+        self, photographs: Sequence[Photograph], image_ids: Sequence[int] | None = None
+    ) -> list[CaptionedPhotograph]:
+        """Captions photographs as one batch.
+
+        Args:
+            photographs: paths, bytes of image files, or pixels, in any mixture.
+            image_ids: by which samples are drawn where decoding.method=sample; None takes the positions.
+
+        Returns:
+            One result for each, in order; one that cannot be used has an error, and the others their captions.
+        """
+        prepared, errors = [], {}
+        for index, photograph in enumerate(photographs):
+            try:
+                prepared.append((index, self._prepare(photograph)))
+            except UnusablePhotographError as error:
+                errors[index] = str(error)
+            except tf.errors.InvalidArgumentError:  # Its markers are in place, its pixels are not.
+                errors[index] = "damaged: the decoder refuses its data"
+        results = [CaptionedPhotograph(error=errors.get(index, "")) for index in range(len(photographs))]
+        if prepared:
+            indices = [index for index, _ in prepared]
+            images = tuple(tf.stack(of_run) for of_run in zip(*(images for _, images in prepared), strict=True))
+            ids = tf.constant([image_ids[index] if image_ids is not None else index for index in indices], tf.int64)
+            batch = {"images": images if self._is_ensemble else images[0], "image_id": ids}
+            for index, candidates in zip(indices, self._generator(batch), strict=True):
+                results[index] = CaptionedPhotograph(tuple(candidates))
+        return results
+
+    def _prepare(self, photograph: Photograph) -> list[tf.Tensor]:
+        """Returns the photograph as each run's encoder wants it."""
+        if isinstance(photograph, np.ndarray):
+            if photograph.ndim != 3 or photograph.shape[2] != 3 or photograph.dtype not in (np.uint8, np.float32):
+                raise UnusablePhotographError(
+                    "not_an_image",
+                    f"an array of shape {list(photograph.shape)} and dtype {photograph.dtype}; pixels are [H, W, 3], "
+                    "uint8 or float32 in [0, 1]",
+                )
+            pixels = tf.constant(photograph)
+        else:
+            options = PhotographOptions()
+            encoded = (
+                read_photograph(photograph, options) if isinstance(photograph, str) else to_jpeg(photograph, options)
+            )
+            pixels = decode_image(tf.constant(encoded))
+        return [prepare_pixels(pixels, size, crop_fraction) for size, crop_fraction in self._formats]
