@@ -13,7 +13,18 @@ class EnsembleCaptioner:
     """Several captioners that look at each photograph and speak as one."""
 
     def __init__(self, captioners: Sequence[Captioner]):
-        """Takes captioners of one vocabulary; their encoders and decoders may differ."""
+        """Takes captioners of one vocabulary; their encoders and decoders may differ.
+
+        Raises:
+            ValueError: if one has more rows to spare (`decoder.vocab_size`) than another.
+        """
+        sizes = sorted({captioner.vocab_size for captioner in captioners})
+        if len(sizes) > 1:
+            raise ValueError(
+                f"Runs with tables of {' and '.join(map(str, sizes))} words cannot speak as one; train them with one "
+                "decoder.vocab_size."
+            )
+        (self.vocab_size,) = sizes
         self._captioners = captioners
         self._step = ensemble_step([captioner.step_log_probs for captioner in captioners])
 

@@ -22,7 +22,7 @@ from im2txt.decoding.ensemble import EnsembleCaptioner
 from im2txt.images.image_files import PhotographOptions, read_photograph, to_jpeg
 from im2txt.images.preprocessing import decode_image, prepare_pixels
 from im2txt.images.unusable_photographs import UnusablePhotographError
-from im2txt.model.image_encoder import backbone_image_size
+from im2txt.model.image_encoder import image_format
 from im2txt.runs.run_folder import Run, load_run
 
 Photograph = str | bytes | np.ndarray
@@ -43,7 +43,7 @@ class PhotographCaptioner:
     def __init__(self, runs: Sequence[Run], decoding: DecodingConfig):
         """Takes runs of one vocabulary, loaded with their encoders; the search is traced at its first use."""
         first = runs[0]
-        self._formats = [(backbone_image_size(r.config.encoder), r.config.encoder.crop_fraction) for r in runs]
+        self._formats = [image_format(run.config.encoder) for run in runs]
         self._is_ensemble = len(runs) > 1
         captioner = EnsembleCaptioner([run.captioner for run in runs]) if self._is_ensemble else first.captioner
         self._generator = CaptionGenerator(captioner, first.vocabulary, first.tokenizer, decoding)
@@ -117,4 +117,4 @@ class PhotographCaptioner:
                 read_photograph(photograph, options) if isinstance(photograph, str) else to_jpeg(photograph, options)
             )
             pixels = decode_image(tf.constant(encoded))
-        return [prepare_pixels(pixels, size, crop_fraction) for size, crop_fraction in self._formats]
+        return [prepare_pixels(pixels, of_run) for of_run in self._formats]

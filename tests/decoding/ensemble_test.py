@@ -1,11 +1,13 @@
 """Ensembles of planted tables, against the search over their mean."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from im2txt.decoding.beam_search import beam_search
-from im2txt.decoding.ensemble import ensemble_step
+from im2txt.decoding.ensemble import EnsembleCaptioner, ensemble_step
 
 VOCAB_SIZE = 7
 
@@ -55,3 +57,9 @@ def test_log_probabilities_never_exceed_zero():
 def test_no_member_is_refused():
     with pytest.raises(ValueError, match="at least one step function"):
         ensemble_step([])
+
+
+def test_tables_of_other_sizes_cannot_speak_as_one():
+    captioners = [types.SimpleNamespace(vocab_size=size, step_log_probs=None) for size in (12000, 11520)]
+    with pytest.raises(ValueError, match="tables of 11520 and 12000 words cannot speak as one"):
+        EnsembleCaptioner(captioners)

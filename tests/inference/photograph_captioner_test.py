@@ -7,7 +7,7 @@ from fake_runs import random_run, write_run
 from fakes import jpeg
 
 from im2txt.decoding.caption_generator import CaptionGenerator
-from im2txt.images.preprocessing import prepare_image
+from im2txt.images.preprocessing import ImageFormat, prepare_image
 from im2txt.inference.photograph_captioner import PhotographCaptioner
 
 
@@ -32,7 +32,7 @@ def test_paths_bytes_and_pixels_get_the_same_captions(runs, workdirs, tmp_path):
     pixels = tf.io.decode_image(jpeg(1), channels=3).numpy()
     photographs = [str(path), jpeg(1), pixels, (pixels / 255).astype(np.float32)]
     results = PhotographCaptioner.load(workdirs[0])(photographs)
-    images = tf.stack([prepare_image(tf.constant(jpeg(1)), 32, 0.9)] * 4)
+    images = tf.stack([prepare_image(tf.constant(jpeg(1)), ImageFormat(32, 0.9))] * 4)
     run = runs[0]
     expected = CaptionGenerator(run.captioner, run.vocabulary, "treebank", run.config.decoding)({"images": images})
     assert captions(results) == [[candidate.words for candidate in of_image] for of_image in expected]
@@ -58,7 +58,7 @@ def test_several_runs_speak_with_the_mean_of_their_probabilities(runs, workdirs)
         word_ids = word_ids[:-1]
     states = []
     for run, size, crop_fraction in ((runs[0], 32, 0.9), (runs[1], 48, 1.0)):
-        image = prepare_image(tf.constant(jpeg(5)), size, crop_fraction)[tf.newaxis]
+        image = prepare_image(tf.constant(jpeg(5)), ImageFormat(size, crop_fraction))[tf.newaxis]
         states.append(run.captioner.initial_state({"images": image}))
     for position, word_id in enumerate(word_ids[:-1]):
         probs = []
