@@ -75,7 +75,7 @@ def read_original(data_dir: str, word_counts_file: str, num_readers: int) -> Ado
             f"No vocabulary {word_counts_file}. Name the file that was written with the shards: "
             "--word_counts_file=PATH (the original calls it word_counts_output_file)."
         )
-    text = storage.read_text(word_counts_file)
+    text = storage.read_text(word_counts_file, storage.MAX_DOCUMENT_BYTES)
     vocabulary = Vocabulary.from_text(text, word_counts_file)
     _check_writable(data_dir)
     rules = Rules("pair", vocabulary)
@@ -136,7 +136,7 @@ def _read_shard(data_dir: str, name: str, rules: Rules) -> _Shard:
     def keep_caption(example: Example) -> None:
         captions.append((example.image_id, detokenize(example.captions[0][1:-1], TOKENIZER)))
 
-    content = storage.read_bytes(storage.join(data_dir, name))
+    content = storage.read_bytes(storage.join(data_dir, name), storage.MAX_SHARD_BYTES)
     found = check_shard(name, content, rules, keep_caption)
     checksum = f"{google_crc32c.value(content):08x}"
     entry = ShardEntry(name, len(content), checksum, dict(collections.Counter(found.captions.tolist())))

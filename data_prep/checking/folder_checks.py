@@ -160,7 +160,7 @@ def repetitions(split: str, contents: Sequence[ShardContent], layout: Layout) ->
 def _check_entry(data_dir: str, entry: ShardEntry, rules: Rules) -> ShardContent:
     path = storage.join(data_dir, entry.name)
     try:
-        content = storage.read_bytes(path)
+        content = storage.read_bytes(path, storage.MAX_SHARD_BYTES)
     except FileNotFoundError:
         return _nothing(Fault(entry.name, f"is missing: no {path}.", LOST_BYTES))
     faults = []

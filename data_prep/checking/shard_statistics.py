@@ -107,7 +107,7 @@ def _read(path: str, name: str, chosen: Collection[int], layout: Layout, vocabul
     unknown: collections.Counter[str] = collections.Counter()
     samples = []
     try:
-        for number, record in enumerate(read_records(storage.read_bytes(path))):
+        for number, record in enumerate(read_records(storage.read_bytes(path, storage.MAX_SHARD_BYTES))):
             example = take_apart(record, layout)
             for words, word_ids in zip(example.captions, example.caption_ids, strict=True):
                 lengths[len(word_ids) - 2] += 1

@@ -60,7 +60,7 @@ def read_photograph(path: str, options: PhotographOptions) -> bytes:
         UnusablePhotographError: if the file cannot be read or is no sound image.
     """
     try:
-        content = storage.read_bytes(path)
+        content = storage.read_bytes(path, storage.MAX_PHOTOGRAPH_BYTES)
     except FileNotFoundError as error:
         raise UnusablePhotographError("missing_photograph", f"no file {path!r}") from error
     except OSError as error:

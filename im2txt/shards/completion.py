@@ -31,8 +31,8 @@ def read_completion(directory: str, name: str, fingerprint: str) -> dict[str, An
     another size.
     """
     try:
-        record = json.loads(storage.read_text(completion_path(directory, name)))
+        record = json.loads(storage.read_text(completion_path(directory, name), storage.MAX_DOCUMENT_BYTES))
         whole = storage.size(storage.join(directory, name)) == record["bytes"]
         return record if whole and record["fingerprint"] == fingerprint and record["name"] == name else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None

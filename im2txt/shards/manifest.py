@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from im2txt.configuration import ResizeMethod
+from im2txt.shards.manifest_checks import check_manifest
 from im2txt.shards.records import Layout
 from im2txt.system import storage
 
@@ -132,24 +133,40 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, name: str = FILE_NAME) -> Manifest:
-        """Reads the file's content; ValueError naming the file if it is cut short or of another version."""
+        """Reads the file's content.
+
+        Args:
+            text: the content.
+            name: the file's name, for messages.
+
+        Raises:
+            ValueError: naming the file and what is wrong with it: cut short, of another version, or of fields that no
+                build writes (see `manifest_checks`).
+        """
         try:
             fields = json.loads(text)
-            if fields.get("format_version") != FORMAT_VERSION:
+            if isinstance(fields, dict) and fields.get("format_version") != FORMAT_VERSION:
                 raise ValueError(f"format_version is {fields.get('format_version')}, this tool reads {FORMAT_VERSION}")
-            fields["splits"] = {name: _split_entry(entry) for name, entry in fields["splits"].items()}
-            fields["warnings"] = tuple(fields.get("warnings", ()))
-            if fields["encoder"] is not None:
-                shape = tuple(fields["encoder"].pop("feature_shape"))
-                fields["encoder"] = EncoderEntry(feature_shape=shape, **fields["encoder"])
-            return cls(**fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            check_manifest(fields)
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{name} is not a manifest of this tool: {error}. Build the folder again.") from error
+        fields["splits"] = {name: _split_entry(entry) for name, entry in fields["splits"].items()}
+        fields["warnings"] = tuple(fields.get("warnings", ()))
+        if fields["encoder"] is not None:
+            shape = tuple(fields["encoder"].pop("feature_shape"))
+            fields["encoder"] = EncoderEntry(feature_shape=shape, **fields["encoder"])
+        return cls(**fields)
 
     def split(self, name: str) -> SplitEntry:
-        """Returns a split; ValueError naming the splits there are."""
+        """Returns a split.
+
+        Raises:
+            ValueError: naming the splits there are if it is none of them, or if it holds no photograph.
+        """
         if name not in self.splits:
             raise ValueError(f"Split {name!r} is not in the manifest, which holds {sorted(self.splits)}.")
+        if not self.splits[name].images:
+            raise ValueError(f"Split {name!r} holds no photograph: all were left out; skipped.jsonl says why.")
         return self.splits[name]
 
 

@@ -40,12 +40,12 @@ class ShardFolder:
                 f"No {manifest.FILE_NAME} in {path!r}: the folder is no finished set of shards. Finish it with "
                 f"`python -m data_prep.build_shards --output_dir={path}` (an interrupted build goes on where it was)."
             )
-        return cls(path, Manifest.from_json(storage.read_text(name), name))
+        return cls(path, Manifest.from_json(storage.read_text(name, storage.MAX_DOCUMENT_BYTES), name))
 
     def read_vocabulary(self) -> Vocabulary:
         """Reads the folder's word_counts.txt; ValueError if it is not the one the shards were written with."""
         path = storage.join(self.path, vocabulary.FILE_NAME)
-        words = Vocabulary.from_text(storage.read_text(path), path)
+        words = Vocabulary.from_text(storage.read_text(path, storage.MAX_DOCUMENT_BYTES), path)
         if words.fingerprint() != self.manifest.vocabulary_sha256:
             raise ValueError(
                 f"{path} is not the vocabulary these shards were written with: its fingerprint is "

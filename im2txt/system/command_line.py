@@ -16,6 +16,7 @@ from typing import TypeVar
 import tyro
 
 from im2txt.configuration import ExperimentConfig
+from im2txt.system import storage
 from im2txt.system.error_lines import error_line
 
 Flags = TypeVar("Flags")
@@ -90,8 +91,8 @@ def load_config(name: str) -> ExperimentConfig:
         if not os.path.exists(name):
             raise FileNotFoundError(f"{name!r} is no file.")
         if name.endswith(".json"):
-            with open(name, encoding="utf-8") as file:
-                return ExperimentConfig.from_json(file.read(), name)
+            return ExperimentConfig.from_json(storage.read_text(name, storage.MAX_DOCUMENT_BYTES), name)
+        storage.check_file(name, storage.MAX_DOCUMENT_BYTES)
         config = runpy.run_path(name).get("get_config", lambda: None)()
         if not isinstance(config, ExperimentConfig):
             raise ValueError(f"{name} has no get_config() that returns an ExperimentConfig.")

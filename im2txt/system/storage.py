@@ -2,6 +2,9 @@
 
 Local paths use the operating system directly. A path with a protocol (`gs://`, `s3://`, `hdfs://`) goes through fsspec,
 which needs that protocol's package (gcsfs, s3fs, pyarrow); there a single upload is atomic by itself.
+
+What is read is a regular file of a sensible size, or refused before its first byte: a pipe would keep the reader
+waiting, a device never end. An object store holds nothing but whole files; of those only the size is looked at.
 """
 
 from __future__ import annotations
@@ -13,6 +16,21 @@ import zlib
 from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
+# The most that a file of each kind may hold; real ones stay far below.
+MAX_PHOTOGRAPH_BYTES = 1 << 28
+MAX_DOCUMENT_BYTES = 1 << 28
+"""Manifests, vocabularies, configurations, figures."""
+MAX_TABLE_BYTES = 1 << 32
+"""Captions of a whole data set, as tables or JSON."""
+MAX_SHARD_BYTES = 1 << 36
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_CHUNK_BYTES = 1 << 20
 # What file systems call the value that changes with a file's content, the surest first.
 _VERSIONS = ("etag", "ETag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
@@ -28,6 +46,10 @@ class FileState:
 
     size: int
     version: str
+
+
+class UnfitFileError(OSError):
+    """A path under which no regular file of a sensible size lies."""
 
 
 def is_remote(path: str) -> bool:
@@ -46,8 +68,23 @@ def exists(path: str) -> bool:
 
 
 def size(path: str) -> int:
-    """Returns the file's size in bytes."""
-    return int(_filesystem(path).size(path)) if is_remote(path) else os.path.getsize(path)
+    """Returns a regular file's size in bytes.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        UnfitFileError: if something else lies there.
+    """
+    return int(_filesystem(path).size(path)) if is_remote(path) else check_file(path, MAX_SHARD_BYTES)
+
+
+def check_file(path: str, max_bytes: int) -> int:
+    """Checks a local file that another library is going to open, and returns its size in bytes.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        UnfitFileError: if it is no regular file, or larger than `max_bytes`.
+    """
+    return _check_status(path, os.stat(path), max_bytes)
 
 
 def list_names(directory: str) -> list[str]:
@@ -101,12 +138,61 @@ def remove(path: str) -> None:
         os.remove(path)
 
 
-def read_bytes(path: str) -> bytes:
-    """Returns a file's content."""
+def read_bytes(path: str, max_bytes: int = MAX_TABLE_BYTES) -> bytes:
+    """Returns a file's content.
+
+    Args:
+        path: local or remote.
+        max_bytes: the most that a file of its kind may hold.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UnfitFileError: if it is no regular file, or larger.
+    """
     if is_remote(path):
-        return bytes(_filesystem(path).cat_file(path))
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
+        return _read_remote(path, max_bytes)
+    check_file(path, max_bytes)  # To open some devices is to set them going.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+        expected = _check_status(path, os.fstat(file.fileno()), max_bytes)
+        content = file.read(expected + 1)
+        if content is not None and len(content) == expected > 0:
+            return content
+        return _read_on(path, file, content, max_bytes)
+
+
+def _read_on(path: str, file: Any, content: bytes | None, max_bytes: int) -> bytes:
+    """Reads to the end of a file whose size was not what its folder says: one that grows, or one of /proc."""
+    parts, total = [], 0
+    while content:
+        parts.append(content)
+        total += len(content)
+        _check_size(path, total, max_bytes)
+        content = file.read(_CHUNK_BYTES)
+    if content is None:
+        raise UnfitFileError(f"{path!r} has no end to read to; a regular file is wanted.")
+    return b"".join(parts)
+
+
+def _read_remote(path: str, max_bytes: int) -> bytes:
+    filesystem = _filesystem(path)
+    if max_bytes != MAX_PHOTOGRAPH_BYTES:  # For photographs, one question more each would double the time.
+        _check_size(path, int(filesystem.size(path)), max_bytes)
+    content = bytes(filesystem.cat_file(path))
+    _check_size(path, len(content), max_bytes)
+    return content
+
+
+def _check_status(path: str, status: os.stat_result, max_bytes: int) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
+        raise UnfitFileError(f"{path!r} is {kind}; a regular file is wanted.")
+    _check_size(path, status.st_size, max_bytes)
+    return status.st_size
+
+
+def _check_size(path: str, found: int, max_bytes: int) -> None:
+    if found > max_bytes:
+        raise UnfitFileError(f"{path!r} has {found:,} bytes; a file of its kind has at most {max_bytes:,}.")
 
 
 def write_bytes(path: str, content: bytes) -> None:
@@ -126,6 +212,13 @@ def write_bytes(path: str, content: bytes) -> None:
         remove(temporary)
 
 
+def remove_temporaries(directory: str) -> None:
+    """Removes what writers that were killed left behind; no other process may be writing there."""
+    for name in list_names(directory):
+        if name.startswith(TEMPORARY_PREFIX):
+            remove(join(directory, name))
+
+
 def temporary_path(path: str) -> str:
     """Returns the path under which this process writes a local file before it is whole.
 
@@ -135,9 +228,16 @@ def temporary_path(path: str) -> str:
     return os.path.join(directory, f"{TEMPORARY_PREFIX}{os.getpid()}-{zlib.crc32(name.encode()):08x}")
 
 
-def read_text(path: str) -> str:
-    """Returns a UTF-8 file's content."""
-    return read_bytes(path).decode()
+def read_text(path: str, max_bytes: int = MAX_TABLE_BYTES) -> str:
+    """Returns a UTF-8 file's content; see `read_bytes`.
+
+    Raises:
+        ValueError: naming the file, if it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, max_bytes).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path!r} is no text in UTF-8: byte {error.start}, {error.reason}.") from error
 
 
 def write_text(path: str, content: str) -> None:

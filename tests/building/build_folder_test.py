@@ -12,10 +12,10 @@ from im2txt.system import storage
 ORIGIN = Origin("Flickr8k", {"images_dir": "photos"}, "/photos", photographs=2, bytes=10, sha256="ab")
 
 
-def finish(folder, plan="plan a", shard=b"12345"):
+def finish(folder, plan="plan a", shard=bytes(50)):
     """Leaves what a finished build leaves."""
     ORIGIN.write(folder)
-    entry = manifests.ShardEntry("train-00000-of-00001", 5, "00000000", {1: 1})
+    entry = manifests.ShardEntry("train-00000-of-00001", 50, "00000000", {1: 1})
     split = manifests.SplitEntry(1, 1, 1, 0, {1: 1}, (entry,))
     options = {build_folder.PLAN_OPTION: plan}
     manifest = manifests.Manifest("image", "treebank", "", 0, {"train": split}, {}, options, "0")

@@ -150,7 +150,7 @@ def test_faults_hidden_behind_damage_are_announced(tmp_path: pathlib.Path) -> No
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("images", 11), ("captions", 21), ("words", 1), ("unknown_words", 1), ("captions_per_image", {1: 1, 2: 9})],
+    [("words", 200), ("unknown_words", 1), ("captions_per_image", {1: 1, 2: 8, 3: 1})],
 )
 def test_every_number_of_the_manifest_is_compared(tmp_path: pathlib.Path, field: str, value: object) -> None:
     fake_shards.write_folder(tmp_path)
@@ -158,6 +158,21 @@ def test_every_number_of_the_manifest_is_compared(tmp_path: pathlib.Path, field:
     fault = only_fault(tmp_path)
     assert f"train: has {field.replace('_', ' ')}" in fault
     assert f"the manifest says {value}." in fault
+
+
+@pytest.mark.parametrize("layout", ["image", "pair"])
+def test_photographs_and_captions_are_counted_in_the_shards(tmp_path: pathlib.Path, layout: records.Layout) -> None:
+    fake_shards.write_folder(tmp_path, layout=layout)
+    train = ShardFolder.open(str(tmp_path)).manifest.split("train")
+    first = train.shards[0]
+    more = dataclasses.replace(first, captions_per_example={2: 6} if layout == "image" else {1: 12})
+    change_manifest(
+        tmp_path, "train", images=11, captions=22, captions_per_image={2: 11}, shards=(more, *train.shards[1:])
+    )
+    faults = found(tmp_path)
+    assert any("train: has images 10, the manifest says 11." in fault for fault in faults)
+    assert any("train: has captions 20, the manifest says 22." in fault for fault in faults)
+    assert any("train-00000-of-00002: has captions per example" in fault for fault in faults)
 
 
 def test_another_vocabulary_is_found_once_and_not_as_a_fault_of_every_caption(tmp_path: pathlib.Path) -> None:
@@ -255,7 +270,7 @@ def test_a_record_of_something_else_is_found(tmp_path: pathlib.Path) -> None:
 
 
 def test_shards_of_the_other_layout_are_found(tmp_path: pathlib.Path) -> None:
-    fake_shards.write_folder(tmp_path, layout="image")
+    fake_shards.write_folder(tmp_path, {"train": [Photo(i, fake_shards.jpeg(i), ("a dog",)) for i in (1, 2)]})
     manifest = ShardFolder.open(str(tmp_path)).manifest
     manifests.write_manifest(str(tmp_path), dataclasses.replace(manifest, layout="pair"))
     assert "it is not of layout 'pair'" in all_faults(tmp_path)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from im2txt.images import image_files
 from im2txt.images.image_files import PhotographOptions, UnusablePhotographError, read_photograph
+from im2txt.system import storage
 from tests.tiny_flickr8k import jpeg
 
 HEADER, DECODE = PhotographOptions(), PhotographOptions(verify="decode")
@@ -118,8 +119,18 @@ def test_missing_and_unreadable_files_are_told_apart(tmp_path):
     with pytest.raises(UnusablePhotographError, match="missing_photograph: no file .*gone.jpg"):
         read_photograph(str(tmp_path / "gone.jpg"), HEADER)
     os.mkdir(tmp_path / "folder.jpg")
-    with pytest.raises(UnusablePhotographError, match="unreadable: .*Is a directory"):
+    with pytest.raises(UnusablePhotographError, match="unreadable: .* is a folder"):
         read_photograph(str(tmp_path / "folder.jpg"), HEADER)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(UnusablePhotographError, match="unreadable: .* is a named pipe"):
+        read_photograph(str(tmp_path / "pipe.jpg"), HEADER)
+
+
+def test_a_file_larger_than_any_photograph_is_not_read(tmp_path):
+    with open(tmp_path / "huge.jpg", "wb") as file:
+        file.truncate(storage.MAX_PHOTOGRAPH_BYTES + 1)  # Takes no room on the disk.
+    with pytest.raises(UnusablePhotographError, match="unreadable: .* has 268,435,457 bytes"):
+        read_photograph(str(tmp_path / "huge.jpg"), HEADER)
 
 
 @BOTH

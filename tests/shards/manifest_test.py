@@ -21,8 +21,8 @@ MANIFEST = manifests.Manifest(
             unknown_words=2,
             captions_per_image={1: 1, 3: 2},
             shards=(
-                manifests.ShardEntry("train-00000-of-00002", 5, "0a1b2c3d", {1: 1, 3: 1}),
-                manifests.ShardEntry("train-00001-of-00002", 4, "ffffffff", {3: 1}),
+                manifests.ShardEntry("train-00000-of-00002", 64, "0a1b2c3d", {1: 1, 3: 1}),
+                manifests.ShardEntry("train-00001-of-00002", 40, "ffffffff", {3: 1}),
             ),
         )
     },
@@ -35,7 +35,7 @@ MANIFEST = manifests.Manifest(
 # As the first version wrote it.
 GOLDEN = """
 {"encoder": null, "format_version": 1, "layout": "pair", "options": {"seed": 1}, "seed": 1, "skipped": {"no_split": 2},
- "splits": {"val": {"captions": 2, "captions_per_image": {"2": 1}, "images": 1, "shards": [{"bytes": 9,
+ "splits": {"val": {"captions": 2, "captions_per_image": {"2": 1}, "images": 1, "shards": [{"bytes": 99,
  "captions_per_example": {"1": 2}, "crc32c": "00000001", "name": "val-00000-of-00001"}], "unknown_words": 1,
  "words": 8}}, "tokenizer": "coco", "tool_version": "0.1.0", "vocabulary_sha256": "ab"}
 """
@@ -44,8 +44,8 @@ GOLDEN = """
 def write_folder(folder):
     manifests.write_manifest(str(folder), MANIFEST)
     (folder / "word_counts.txt").write_text(VOCABULARY.to_text())
-    (folder / "train-00000-of-00002").write_bytes(b"12345")
-    (folder / "train-00001-of-00002").write_bytes(b"1234")
+    (folder / "train-00000-of-00002").write_bytes(bytes(64))
+    (folder / "train-00001-of-00002").write_bytes(bytes(40))
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -54,7 +54,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_an_encoder_is_read_back(tmp_path):
-    encoder = manifests.EncoderEntry("MobileNetV2", "imagenet", "ab", 224, 0.875, "avg", (1280,), "cd", "/shards")
+    encoder = manifests.EncoderEntry("MobileNetV2", "imagenet", "ab", 224, 0.875, "avg", (1280,), "0123abcd", "/shards")
     with_encoder = dataclasses.replace(MANIFEST, encoder=encoder)
     manifests.write_manifest(str(tmp_path), with_encoder)
     assert ShardFolder.open(str(tmp_path)).manifest == with_encoder
@@ -62,7 +62,7 @@ def test_an_encoder_is_read_back(tmp_path):
 
 def test_a_golden_manifest_of_the_first_version_still_reads():
     manifest = manifests.Manifest.from_json(GOLDEN)
-    shard = manifests.ShardEntry("val-00000-of-00001", 9, "00000001", {1: 2})
+    shard = manifests.ShardEntry("val-00000-of-00001", 99, "00000001", {1: 2})
     assert manifest.split("val") == manifests.SplitEntry(1, 2, 8, 1, {2: 1}, (shard,))
     assert (manifest.layout, manifest.split("val").examples) == ("pair", 2)
 
@@ -102,8 +102,8 @@ def test_shard_paths_are_checked_against_the_disk(tmp_path):
     write_folder(tmp_path)
     paths = ShardFolder(str(tmp_path), MANIFEST).shard_paths("train")
     assert paths == [str(tmp_path / "train-00000-of-00002"), str(tmp_path / "train-00001-of-00002")]
-    (tmp_path / "train-00001-of-00002").write_bytes(b"123")
-    with pytest.raises(ValueError, match="train-00001-of-00002 has 3 bytes, its manifest says 4"):
+    (tmp_path / "train-00001-of-00002").write_bytes(bytes(39))
+    with pytest.raises(ValueError, match="train-00001-of-00002 has 39 bytes, its manifest says 40"):
         ShardFolder(str(tmp_path), MANIFEST).shard_paths("train")
     (tmp_path / "train-00001-of-00002").unlink()
     with pytest.raises(FileNotFoundError, match="Found 1 of 2 shards for .*; missing 00001"):

@@ -1,4 +1,5 @@
 import os
+import socket
 import sys
 import uuid
 
@@ -78,3 +79,83 @@ def test_a_protocol_that_cannot_be_used_is_named_with_the_path(monkeypatch, prot
     monkeypatch.setitem(sys.modules, "gcsfs", None)  # As if it were not installed.
     with pytest.raises(ValueError, match=f"^{protocol}://bucket/run: .*{told}"):
         storage.exists(f"{protocol}://bucket/run")
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (os.mkfifo, "a named pipe"),
+        (os.mkdir, "a folder"),
+        (make_socket, "a socket"),
+        (lambda path: os.symlink("/dev/zero", path), "a device"),
+    ],
+    ids=["pipe", "folder", "socket", "endless device"],
+)
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, monkeypatch, make, kind):
+    monkeypatch.chdir(tmp_path)  # A socket's path is short.
+    make("x")
+    for read in (storage.read_bytes, storage.read_text, storage.size, lambda path: storage.check_file(path, 9)):
+        with pytest.raises(storage.UnfitFileError, match=f"'x' is {kind}; a regular file is wanted"):
+            read("x")
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_while_it_is_opened_is_refused(tmp_path, monkeypatch):
+    path = str(tmp_path / "x")
+    os.mkfifo(path)
+    monkeypatch.setattr(storage, "check_file", lambda path, max_bytes: 0)
+    with pytest.raises(storage.UnfitFileError, match="a named pipe"):
+        storage.read_bytes(path)
+
+
+def test_a_file_may_hold_so_many_bytes_and_no_more(folder):
+    storage.make_directory(folder)
+    path = storage.join(folder, "a.txt")
+    storage.write_bytes(path, b"123456")
+    assert storage.read_bytes(path, 6) == b"123456"
+    assert storage.read_text(path, 6) == "123456"
+    for read in (storage.read_bytes, storage.read_text):
+        with pytest.raises(storage.UnfitFileError, match=r"a\.txt' has 6 bytes; a file of its kind has at most 5"):
+            read(path, 5)
+
+
+def test_a_remote_photograph_is_measured_when_it_is_there(monkeypatch):
+    monkeypatch.setattr(storage, "MAX_PHOTOGRAPH_BYTES", 3)
+    path = f"memory://{uuid.uuid4()}/a.jpg"
+    storage.write_bytes(path, b"1234")
+    with pytest.raises(storage.UnfitFileError, match="has 4 bytes"):
+        storage.read_bytes(path, 3)
+
+
+@pytest.mark.parametrize("size_in_folder", [0, 2, 9])
+def test_a_file_is_read_to_its_end_whatever_its_folder_says(tmp_path, monkeypatch, size_in_folder):
+    path = str(tmp_path / "x")
+    storage.write_bytes(path, b"12345")
+    monkeypatch.setattr(storage, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(storage, "_check_status", lambda *arguments: size_in_folder)
+    assert storage.read_bytes(path) == b"12345"
+    with pytest.raises(storage.UnfitFileError, match=r"has 5 bytes; .* at most 4"):
+        storage.read_bytes(path, 4)
+
+
+def test_an_empty_file_is_empty(tmp_path):
+    (tmp_path / "x").touch()
+    assert storage.read_bytes(str(tmp_path / "x")) == b""
+
+
+def test_a_text_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "x").write_bytes("größe".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"x' is no text in UTF-8: byte 2, invalid start byte"):
+        storage.read_text(str(tmp_path / "x"))
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(folder):
+    storage.make_directory(folder)
+    for name in (".tmp-1-ab", ".tmp-2-cd", "train-00000-of-00001"):
+        storage.write_bytes(storage.join(folder, name), b"x")
+    storage.remove_temporaries(folder)
+    assert storage.list_names(folder) == ["train-00000-of-00001"]
