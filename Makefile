@@ -20,6 +20,7 @@ demo: .venv/.ready
 	$(PYTHON) -m im2txt.evaluate --workdir=$(DEMO)/run --split=test
 	$(PYTHON) -m data_prep.check_scenes --scenes=$(DEMO)/scenes/captions.jsonl --data_dir=$(DEMO)/shards \
 		--captions=$(DEMO)/run/evaluation/test/captions.json
+	$(PYTHON) -m im2txt.report --workdir=$(DEMO)/run --split=test
 	$(PYTHON) -m im2txt.report --workdir=$(DEMO)/run
 
 test: .venv/.ready

@@ -65,6 +65,7 @@ KEPT_APART = {
 }
 # Packages whose modules a command picks by name: whoever depends on the package gets all of them.
 LOADED_BY_NAME = ("configs",)
+TEMPLATES = "templates"
 DERIVED = ("srcs", "args", "data", "imports", "main", "visibility", "deps")
 ORDER = ("name", "size", "srcs", "args", "data", "imports", "main", "tags", "visibility", "deps")
 
@@ -78,12 +79,14 @@ class Module:
         is_command: it has an `if __name__ == "__main__"`.
         imports: dotted names of this project's modules that it imports, in functions too; for tests and benchmarks also
             the commands it names in a string, to start them by `python -m`.
+        reads_templates: it calls something with the name of its folder's `templates`, what pages are made from.
     """
 
     package: str
     stem: str
     is_command: bool
     imports: frozenset[str]
+    reads_templates: bool = False
 
     @property
     def library(self) -> str:
@@ -141,7 +144,8 @@ def read_modules(root: Path) -> dict[str, Module]:
     for dotted, (package, stem, tree) in found.items():
         started = commands if package.split("/")[0] in ("benchmarks", "tests") else set()
         names = {_project_module(name, package, found) for name in _names_in(tree, started)}
-        modules[dotted] = Module(package, stem, dotted in commands, frozenset(names - {"", dotted}))
+        imports = frozenset(names - {"", dotted})
+        modules[dotted] = Module(package, stem, dotted in commands, imports, _reads_templates(tree))
     for package in LOADED_BY_NAME:
         everything = frozenset(name for name, module in modules.items() if module.package == package)
         modules[package] = dataclasses.replace(modules[package], imports=everything - {package})
@@ -150,6 +154,11 @@ def read_modules(root: Path) -> dict[str, Module]:
 
 def _is_command(tree: ast.Module) -> bool:
     return any(isinstance(node, ast.If) and "__main__" in ast.unparse(node.test) for node in tree.body)
+
+
+def _reads_templates(tree: ast.Module) -> bool:
+    given = (argument for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in node.args)
+    return any(isinstance(argument, ast.Constant) and argument.value == TEMPLATES for argument in given)
 
 
 def _names_in(tree: ast.Module, started: set[str]) -> Iterator[str]:
@@ -190,6 +199,9 @@ def derive_targets(modules: Mapping[str, Module]) -> dict[str, dict[str, Target]
         else:
             library = {"name": module.library, "srcs": [source], "deps": deps}
             library |= {"imports": ["."]} if module.package == "tests" else {}
+            library |= (
+                {"data": ast.parse(f'glob(["{TEMPLATES}/*"])', mode="eval").body} if module.reads_templates else {}
+            )
             library |= {"visibility": ["//:__subpackages__"]} if dotted in GROUND_FLOOR else {}
             new = [Target("py_library", library)]
             if module.is_command:

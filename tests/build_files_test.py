@@ -89,6 +89,24 @@ def test_a_command_is_a_binary_over_its_library_and_a_test_that_starts_it_depend
         )""")
 
 
+def test_what_makes_pages_has_its_templates_with_it(tmp_path: Path) -> None:
+    files = {
+        "im2txt/reporting/pages.py": "import jinja2\njinja2.PackageLoader('im2txt.reporting', 'templates')",
+        "im2txt/reporting/words.py": "'templates'",
+    }
+    stanzas = _stanzas(tmp_path, files, "im2txt/reporting")
+    assert stanzas["pages"] == textwrap.dedent("""\
+        py_library(
+            name = "pages",
+            srcs = ["pages.py"],
+            data = glob(["templates/*"]),
+        )""")
+    assert "data" not in stanzas["words"]
+    derived = build_files.derive_targets(build_files.read_modules(tmp_path))["im2txt/reporting"]
+    written = build_files.mend("im2txt/reporting", "", derived)
+    assert build_files.differences("im2txt/reporting", written, derived) == []
+
+
 def test_helpers_of_tests_are_imported_by_their_bare_names(tmp_path: Path) -> None:
     stanzas = _stanzas(tmp_path, {"tests/fakes.py": "", "tests/a_test.py": "from fakes import jpeg"}, "tests")
     assert stanzas["fakes"] == textwrap.dedent("""\

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import tensorflow as tf
 
-FILE_NAME = "metrics.jsonl"
+from im2txt.runs.run_files import METRICS_NAME
 
 
 class MetricWriter:
@@ -16,12 +16,12 @@ class MetricWriter:
 
     def __init__(self, workdir: str, first_step: int):
         """Opens the files; rows of steps past `first_step`, which a resumed run will write again, are dropped."""
-        path = os.path.join(workdir, FILE_NAME)
+        path = os.path.join(workdir, METRICS_NAME)
         rows = []
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 rows = [line for line in file if line.endswith("\n") and json.loads(line)["step"] <= first_step]
-        temporary = os.path.join(workdir, f".tmp-{FILE_NAME}")
+        temporary = os.path.join(workdir, f".tmp-{METRICS_NAME}")
         with open(temporary, "w", encoding="utf-8") as file:
             file.writelines(rows)
         os.replace(temporary, path)

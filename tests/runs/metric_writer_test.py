@@ -5,11 +5,12 @@ import json
 import pytest
 import tensorflow as tf
 
-from im2txt.runs.metric_writer import FILE_NAME, MetricWriter
+from im2txt.runs.metric_writer import MetricWriter
+from im2txt.runs.run_files import METRICS_NAME
 
 
 def rows(workdir):
-    return [json.loads(line) for line in (workdir / FILE_NAME).read_text().splitlines()]
+    return [json.loads(line) for line in (workdir / METRICS_NAME).read_text().splitlines()]
 
 
 def write(workdir, first_step, steps, loss=1.0):
@@ -38,7 +39,7 @@ def test_rows_past_the_resumed_step_are_dropped(tmp_path):
 @pytest.mark.parametrize("torn", ['{"kind": "train", "st', '{"kind": "train", "step": 2, "epoch": 0, "loss": 1}'])
 def test_a_torn_last_line_is_dropped(tmp_path, torn):
     write(tmp_path, 0, [1])
-    with open(tmp_path / FILE_NAME, "a") as file:
+    with open(tmp_path / METRICS_NAME, "a") as file:
         file.write(torn)
     write(tmp_path, 5, [6])
     assert [row["step"] for row in rows(tmp_path)] == [1, 6]
@@ -47,7 +48,7 @@ def test_a_torn_last_line_is_dropped(tmp_path, torn):
 def test_no_other_files_are_left(tmp_path):
     write(tmp_path, 0, [1])
     write(tmp_path, 1, [2])
-    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE_NAME, "tensorboard"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [METRICS_NAME, "tensorboard"]
 
 
 def test_tensorboard_gets_the_same_figures(tmp_path):

@@ -1,0 +1,165 @@
+"use strict";
+// The gallery of a result page. Whatever comes from files becomes text or the address of an image, never markup.
+(() => {
+  const CARDS_PER_PAGE = 24;
+  const SHOWN_METRICS = 2;  // On every card; the one sorted by is shown besides.
+  const { metrics, images } = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const [search, sort, order, open] = ["search", "sort", "order", "open"].map(byId);
+  const searched = images.map((image) =>
+    [image.name, image.id, ...image.captions.map((caption) => caption.text), ...image.references].join("\n").toLowerCase()
+  );
+  const numWords = (caption) => caption.text.split(/\s+/).filter(Boolean).length;
+  const values = {
+    log_prob: (image) => image.captions[0]?.logProb,
+    word_log_prob: (image) => image.captions[0] && image.captions[0].logProb / (numWords(image.captions[0]) + 1),
+    words: (image) => image.captions[0] && numWords(image.captions[0]),
+  };
+  let randomOrder = [];
+  let shown = [];
+  let page = 0;
+
+  function element(tag, className, text) {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  function shuffle() {
+    randomOrder = images.map(() => Math.random());
+  }
+
+  function choose() {
+    const parts = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    shown = images.map((_, i) => i).filter((i) => parts.every((part) => searched[i].includes(part)));
+    const sign = order.value === "down" ? -1 : 1;
+    if (sort.value === "name") {
+      const compare = new Intl.Collator("en", { numeric: true }).compare;
+      shown.sort((a, b) => -sign * compare(images[a].name, images[b].name));
+    } else {
+      const [kind, metric] = sort.value.split(" ");
+      const value =
+        kind === "random" ? (i) => randomOrder[i]
+        : kind === "score" ? (i) => images[i].scores[metric]
+        : (i) => values[kind](images[i]);
+      // What has no value comes last, whatever the order.
+      const key = new Map(shown.map((i) => [i, value(i)]));
+      shown.sort((a, b) => {
+        const [x, y] = [key.get(a), key.get(b)];
+        if (x === undefined || y === undefined) return (x === undefined) - (y === undefined) || a - b;
+        return sign * (x - y) || a - b;
+      });
+    }
+    show(0);
+  }
+
+  function show(number) {
+    const numPages = Math.max(1, Math.ceil(shown.length / CARDS_PER_PAGE));
+    page = Math.min(Math.max(number, 0), numPages - 1);
+    const first = page * CARDS_PER_PAGE;
+    const onPage = shown.slice(first, first + CARDS_PER_PAGE);
+    byId("cards").replaceChildren(...onPage.map((i) => card(images[i])));
+    const count = (n) => n.toLocaleString("en");
+    byId("position").textContent = shown.length
+      ? `${count(first + 1)} to ${count(first + onPage.length)} of ${count(shown.length)} photographs`
+      : "No photograph has these words.";
+    for (const id of ["previous", "previous_below"]) byId(id).disabled = page === 0;
+    for (const id of ["next", "next_below"]) byId(id).disabled = page === numPages - 1;
+  }
+
+  function card(image) {
+    const made = element("article");
+    if (image.address) {
+      const picture = element("img", image.isSmall ? "small" : "");
+      picture.alt = image.name;
+      picture.decoding = "async";
+      picture.src = image.address;
+      made.append(picture);
+    }
+    const body = element("div");
+    const [best, ...others] = image.captions;
+    if (best) body.append(captionLine("p", "caption", best));
+    else body.append(element("p", "missing", "The search found no caption."));
+    const sortedBy = sort.value.split(" ")[1];
+    const scores = metrics
+      .filter((name, i) => (i < SHOWN_METRICS || name === sortedBy) && name in image.scores)
+      .map((name) => `${name} ${image.scores[name].toFixed(2)}`);
+    if (scores.length) body.append(element("p", "soft", scores.join(" · ")));
+    if (image.captions.some((caption) => caption.words.length) || others.length) body.append(beams(image.captions));
+    if (image.references.length) {
+      body.append(element("h3", "", "People wrote"));
+      const list = element("ul");
+      list.append(...image.references.map((text) => element("li", "", text)));
+      body.append(list);
+    }
+    body.append(element("p", "name", image.name));
+    made.append(body);
+    return made;
+  }
+
+  function captionLine(tag, className, caption) {
+    const line = element(tag, className, `${caption.text || "(no word)"} `);
+    const number = element("small", "", caption.logProb.toFixed(2) + (caption.isComplete ? "" : " …"));
+    number.title = "log probability in nats" + (caption.isComplete ? "" : ", cut off at the greatest length");
+    line.append(number);
+    return line;
+  }
+
+  function beams(captions) {
+    const details = element("details");
+    details.open = open.checked;
+    details.append(element("summary", "", captions.length > 1 ? `Word by word, ${captions.length} captions` : "Word by word"));
+    for (const caption of captions) {
+      if (caption.words.length) details.append(wordByWord(caption));
+      else details.append(captionLine("p", "others", caption));
+    }
+    return details;
+  }
+
+  function wordByWord(caption) {
+    const line = element("p", "words");
+    caption.wordLogProbs.forEach((logProb, i) => {
+      const word = element("span", "word", caption.words[i] ?? "end");
+      if (i >= caption.words.length) word.classList.add("end");
+      const percent = 100 * Math.exp(logProb);
+      const number = element("small", "", percent < 9.95 ? percent.toFixed(1) : percent.toFixed(0));
+      word.style.setProperty("--doubt", `${Math.round(100 - percent)}%`);
+      word.append(number);
+      line.append(word, " ");
+    });
+    const total = element("small", "total", caption.logProb.toFixed(2) + (caption.isComplete ? "" : " …"));
+    line.append(total);
+    return line;
+  }
+
+  function turn(by, isBelow) {
+    show(page + by);
+    if (isBelow) byId("photographs").scrollIntoView();
+  }
+
+  search.addEventListener("input", choose);
+  sort.addEventListener("change", () => {
+    if (sort.value === "random") shuffle();
+    choose();
+  });
+  order.addEventListener("change", choose);
+  open.addEventListener("change", () => {
+    for (const details of document.querySelectorAll("#cards details")) details.open = open.checked;
+  });
+  document.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
+  for (const [id, by] of [["previous", -1], ["next", 1]]) {
+    byId(id).addEventListener("click", () => turn(by, false));
+    byId(`${id}_below`).addEventListener("click", () => turn(by, true));
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      search.focus();
+    } else if (event.key === "n") turn(1, false);
+    else if (event.key === "p") turn(-1, false);
+  });
+  shuffle();
+  choose();
+})();
