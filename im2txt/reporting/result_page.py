@@ -12,7 +12,7 @@ from im2txt.reporting import figures, pages
 from im2txt.reporting.figures import Measure
 from im2txt.reporting.result_content import CaptionedImage, ResultContent
 
-METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
+METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D", "METEOR (Java)", "SPICE (Java)")
 """Higher is better. Whatever else scores.json holds describes the captions."""
 _SCENE_MEASURES = {
     "shape": "every shape named is there",
@@ -52,7 +52,7 @@ def run_name(workdir: str) -> str:
 
 def score_table(result: Mapping[str, Any], names: Any) -> list[Measure]:
     """Returns those scores of a scores.json that it has, beside what they are compared with."""
-    scores = {**result["scores"], **result.get("java_scores", {})}
+    scores = {**result["scores"], **{f"{name} (Java)": score for name, score in result.get("java_scores", {}).items()}}
     floor = result["floor"]["scores"]
     human, intervals = result["human"]["scores"], result.get("intervals", {})
     return [

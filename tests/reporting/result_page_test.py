@@ -43,6 +43,17 @@ def test_scores_stand_next_to_interval_floor_and_people(workdir: pathlib.Path) -
     assert "The best constant caption is “a dog”." in text
 
 
+def test_what_java_programs_scored_is_labelled_and_what_was_not_scored_is_stated(workdir: pathlib.Path) -> None:
+    path = workdir / "evaluation" / "test" / "scores.json"
+    scores = json.loads(path.read_text())
+    scores["java_scores"] = {"METEOR": 0.275}
+    scores["excluded"] = [{"reason": "images without references", "count": 2, "image_ids": [4, 5]}]
+    path.write_text(json.dumps(scores))
+    text = text_of(page_of(workdir))
+    assert "METEOR (Java) 0.275" in text
+    assert "Not scored: 2 images without references." in text
+
+
 def test_scores_of_an_older_evaluation_are_shown_too(workdir: pathlib.Path) -> None:
     path = workdir / "evaluation" / "test" / "scores.json"
     scores = json.loads(path.read_text())
