@@ -25,13 +25,8 @@ from im2txt.system import storage
 from im2txt.text import vocabulary
 from im2txt.text.vocabulary import Vocabulary
 
-<<<<<<< HEAD
-CONFIG_NAME = "config.json"
-DATA_NAME = "data_manifest.json"
 ORIGINAL_TOKENIZER = "treebank"
 """Of the original im2txt, for runs that came from it."""
-=======
->>>>>>> 6a18b74 (Show every photograph of an evaluation, and runs beside each other, on pages that can be searched and sorted)
 FEATURE_ENCODER_NAME = "encoder"
 """A folder of feature shards holds its encoder's weights in `encoder.index` and `encoder.data-*`."""
 

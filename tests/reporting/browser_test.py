@@ -197,12 +197,20 @@ def test_the_page_of_runs_loads_itself_anew_and_keeps_what_was_open(
         return tmp_path / "page.html"
 
     window.messages.clear()
-    window.open(write(0.2))
-    window.run("document.querySelector('details').open = true")
+    window.call(
+        "Page.addScriptToEvaluateOnNewDocument", source="window.setTimeout = (...waiting) => { due = waiting; }"
+    )
+    window.open(write(30.0))
+    opened = "new Promise((done) => details.addEventListener('toggle', () => done(details.open)))"
+    assert window.run(f"details = document.querySelector('details'); details.open = true; {opened}")
     evaluated_runs.write_rows(workdir, [{"kind": "train", "step": 1234, "epoch": 0.9, "loss": 1.0}])
-    write(0.0)
-    window.wait_for_load(window.loaded)
+    write(30.0)
+    before = window.loaded
+    assert window.run("due[1]") == 30_000
+    window.run("due[0]()")
+    window.wait_for_load(before)
     assert "1,234" in window.run("document.querySelector('tbody').textContent")
+    assert window.run("document.querySelector('details').open")
     assert window.run("document.title") == "run"
     assert NASTY in window.run("document.body.textContent")
     assert window.messages == []
