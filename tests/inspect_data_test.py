@@ -118,7 +118,7 @@ def test_the_numbers_are_printed_and_on_the_page(tmp_path: pathlib.Path, capsys:
     assert "1 rarer words become <UNK>, 7 times" in printed
     assert f"mean {sum(lengths) / len(lengths):.1f}, half have up to 3, 99 in 100 up to 4, the longest 4." in printed
     # 5 of the 10 photographs for training say zebra once; each caption has 3 or 4 words and </S>.
-    unknown = f"{5 / (5 * 5 + 5 * 4 + 10 * 4):.2%}"
+    unknown = f"{5 / (5 * 4 + 5 * 3 + 10 * 3):.2%}"  # Without the captions' ends.
     assert re.search(rf"train +10 +20 +2 +{unknown} +2 +0\.0", printed)
     assert re.search(rf"   3  {lengths.count(3)}  #{{50}}\n   4   {lengths.count(4)}  #{{15}}\n", printed)
     assert "Most frequent words: a 37, " in printed

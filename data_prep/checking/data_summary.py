@@ -49,7 +49,8 @@ def table(manifest: Manifest) -> list[list[str]]:
                 f"{split.images:,}",
                 f"{split.captions:,}",
                 _per_photograph(split.captions_per_image),
-                f"{split.unknown_words / max(1, split.words):.2%}",
+                # `</S>`, which every caption ends in, is no word that could be unknown.
+                f"{split.unknown_words / max(1, split.words - split.captions):.2%}",
                 f"{len(split.shards):,}",
                 _shard_sizes(split),
             ]

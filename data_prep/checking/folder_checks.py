@@ -20,6 +20,7 @@ from im2txt.shards.shard_folder import ShardFolder
 from im2txt.shards.shard_reader import for_each_shard
 from im2txt.system import storage
 from im2txt.text.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
+from im2txt.text.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,8 @@ def check_folder(data_dir: str, decode_images: bool, num_readers: int) -> Folder
         if all(content.is_readable for content in contents[split]):
             faults.extend(_total_faults(split, entry, contents[split], vocabulary is not None))
             faults.extend(_reference_faults(data_dir, split, contents[split]))
+            if split == "train" and vocabulary is not None:
+                faults.extend(_vocabulary_faults(manifest, vocabulary, contents[split]))
         else:
             notes.append(f"{split}: totals and captions were not compared, because not every record could be read.")
         repeated_faults, repeated_notes = repetitions(split, contents[split], manifest.layout)
@@ -179,7 +182,7 @@ def _check_entry(data_dir: str, entry: ShardEntry, rules: Rules) -> ShardContent
 
 def _nothing(fault: Fault) -> ShardContent:
     empty = np.zeros(0, np.int64)
-    return ShardContent(empty, empty.astype(np.uint64), empty, 0, 0, (fault,), is_readable=False)
+    return ShardContent(empty, empty.astype(np.uint64), empty, 0, 0, empty, (fault,), is_readable=False)
 
 
 def _total_faults(
@@ -196,6 +199,30 @@ def _total_faults(
                 f"{manifests.FILE_NAME} and the shards are of different builds. Put back the manifest that was written "
                 "with the shards, or build the folder again.",
             )
+
+
+def _vocabulary_faults(manifest: Manifest, vocabulary: Vocabulary, contents: Sequence[ShardContent]) -> Iterator[Fault]:
+    """Yields a fault if a vocabulary that was built with the shards counts other words than the train shards hold.
+
+    A vocabulary that was given, or came with shards of another tool, has its counts from elsewhere.
+    """
+    options = manifest.options.get("vocabulary")
+    if not isinstance(options, dict) or options.get("vocabulary_file") is not None:
+        return
+    counted = np.array(vocabulary.counts, np.int64)
+    surplus = counted - sum(content.word_counts for content in contents)
+    surplus[vocabulary.unknown_id] = 0  # Its words are counted under their spelling, if at all.
+    lost = manifest.vocabulary_only_captions
+    wrong = (surplus < 0) | ((surplus > 0) & (lost == 0))
+    wrong[[vocabulary.start_id, vocabulary.end_id]] = surplus[[vocabulary.start_id, vocabulary.end_id]] != lost
+    if wrong.any():
+        worst = max(np.flatnonzero(wrong), key=lambda word_id: abs(surplus[word_id]))
+        yield Fault(
+            VOCABULARY_FILE_NAME,
+            f"counts {vocabulary.words[worst]!r} {counted[worst]:,} times, the train shards hold it "
+            f"{counted[worst] - surplus[worst]:,} times ({np.count_nonzero(wrong):,} words differ).",
+            "The vocabulary counts captions that are not in the shards, or not all that are. Build the folder again.",
+        )
 
 
 def _reference_faults(data_dir: str, split: str, contents: Sequence[ShardContent]) -> Iterator[Fault]:

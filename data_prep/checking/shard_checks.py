@@ -65,6 +65,8 @@ class ShardContent:
         captions: int64 [examples], captions of each example.
         words: predicted words, `</S>` included, `<S>` not.
         unknown_words: how many of them are `<UNK>`.
+        word_counts: int64 [vocabulary's size], how often each id stands in the captions, `<S>` included; of size 0 if
+            the vocabulary is not known. Ids that it does not have are faults and not counted.
         faults: at most one of each kind.
         is_readable: False if not every record could be read, so that the numbers above are too small.
     """
@@ -74,6 +76,7 @@ class ShardContent:
     captions: np.ndarray
     words: int
     unknown_words: int
+    word_counts: np.ndarray
     faults: tuple[Fault, ...]
     is_readable: bool
 
@@ -95,7 +98,8 @@ def check_shard(
     image_ids: list[int] = []
     hashes: list[int] = []
     captions: list[int] = []
-    words, unknown_words = 0, 0
+    words = 0
+    word_counts = np.zeros(len(rules.vocabulary) if rules.vocabulary else 0, np.int64)
     problems = _Problems(name)
     is_readable = True
     records = read_records(content)
@@ -121,8 +125,8 @@ def check_shard(
         hashes.append(_content_hash(example))
         captions.append(len(example.captions))
         words += sum(len(ids) - 1 for ids in example.caption_ids)
-        if rules.vocabulary:
-            unknown_words += sum(ids.count(rules.vocabulary.unknown_id) for ids in example.caption_ids)
+        ids = np.fromiter(itertools.chain.from_iterable(example.caption_ids), np.int64)
+        word_counts += np.bincount(ids[(ids >= 0) & (ids < len(word_counts))], minlength=len(word_counts))
         for kind, detail, advice in (*_caption_problems(example, rules), *_image_problems(example, rules)):
             problems.add(kind, f"{where}{detail}", advice)
     return ShardContent(
@@ -130,7 +134,8 @@ def check_shard(
         np.array(hashes, np.uint64),
         np.array(captions, np.int64),
         words,
-        unknown_words,
+        int(word_counts[rules.vocabulary.unknown_id]) if rules.vocabulary else 0,
+        word_counts,
         problems.faults(),
         is_readable,
     )

@@ -175,6 +175,56 @@ def test_photographs_and_captions_are_counted_in_the_shards(tmp_path: pathlib.Pa
     assert any("train-00000-of-00002: has captions per example" in fault for fault in faults)
 
 
+COUNTS = {"a": 25, "<S>": 20, "</S>": 20, "dog": 10, "runs": 15, "cat": 5, "sits": 5}  # Of the train split's captions.
+
+
+def write_counted(folder: pathlib.Path, counts: dict[str, int], lost: int = 0, given: str | None = None) -> None:
+    """Writes a folder as if its vocabulary had been built with it."""
+    fake_shards.write_folder(folder)
+    (folder / "word_counts.txt").write_text("\n".join(f"{word} {count}" for word, count in counts.items()))
+    manifest = ShardFolder.open(str(folder)).manifest
+    options = {"vocabulary": {"vocabulary_file": given}}
+    manifests.write_manifest(str(folder), dataclasses.replace(manifest, options=options, vocabulary_only_captions=lost))
+
+
+def test_counts_of_the_train_captions_are_no_fault(tmp_path: pathlib.Path) -> None:
+    write_counted(tmp_path, COUNTS)
+    assert found(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"dog": 11}, r"counts 'dog' 11 times, the train shards hold it 10 times \(1 words differ\)"),
+        ({"dog": 9}, r"counts 'dog' 9 times, the train shards hold it 10 times \(1 words differ\)"),
+        (
+            {"<S>": 25, "</S>": 25, "a": 32},
+            r"counts 'a' 32 times, the train shards hold it 25 times \(3 words differ\)",
+        ),
+    ],
+)
+def test_a_vocabulary_that_counts_other_captions_is_found(
+    tmp_path: pathlib.Path, change: dict[str, int], told: str
+) -> None:
+    write_counted(tmp_path, COUNTS | change)
+    assert re.search(rf"^word_counts\.txt: {told}\. \| The vocabulary counts captions", only_fault(tmp_path))
+
+
+def test_captions_that_only_the_vocabulary_has_are_allowed_in_their_number(tmp_path: pathlib.Path) -> None:
+    more = COUNTS | {"<S>": 22, "</S>": 22, "dog": 13}
+    write_counted(tmp_path, more, lost=2)
+    assert found(tmp_path) == []
+    write_counted(tmp_path, more, lost=3)
+    assert "counts '<S>' 22 times, the train shards hold it 20 times (2 words differ)" in only_fault(tmp_path)
+    write_counted(tmp_path, more | {"cat": 4}, lost=2)
+    assert "counts 'cat' 4 times, the train shards hold it 5 times (1 words differ)" in only_fault(tmp_path)
+
+
+def test_a_given_vocabulary_counts_what_it_likes(tmp_path: pathlib.Path) -> None:
+    write_counted(tmp_path, COUNTS | {"dog": 999}, given="word_counts.txt")
+    assert found(tmp_path) == []
+
+
 def test_another_vocabulary_is_found_once_and_not_as_a_fault_of_every_caption(tmp_path: pathlib.Path) -> None:
     fake_shards.write_folder(tmp_path)
     text = (tmp_path / "word_counts.txt").read_text()

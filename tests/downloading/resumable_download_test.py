@@ -18,7 +18,8 @@ AT_ONCE = RetryOptions(attempts=3, retry_delay_secs=0.0, timeout_secs=10.0)
 class Server(http.server.ThreadingHTTPServer):
     """Serves CONTENT at any path; each request takes its behaviour from a list, and the last one stays.
 
-    A behaviour is an int (bytes after which the connection drops), a status as a string, or None for a whole answer.
+    A behaviour is an int (bytes after which the connection drops), a status as a string, a Content-Range in a tuple
+    (sent whatever was asked for, None for none at all), or None for a whole answer.
     """
 
     daemon_threads = True
@@ -42,7 +43,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(int(behaviour))
             return
         start = 0
-        if asked and server.honours_range:
+        if isinstance(behaviour, tuple):
+            (content_range,) = behaviour
+            behaviour = None
+            self.send_response(206)
+            if content_range is not None:
+                self.send_header("Content-Range", content_range)
+        elif asked and server.honours_range:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
@@ -139,6 +146,38 @@ def test_a_file_of_another_size_is_refused_before_it_is_loaded(serve, tmp_path, 
     (tmp_path / "a.zip.part").write_bytes(part)
     with pytest.raises(RuntimeError, match="has 100000 bytes there, and should have 5000: it is another file"):
         download(server.url, str(tmp_path / "a.zip"), 5000, SHA256, AT_ONCE)
+
+
+@pytest.mark.parametrize("start", [39_999, 40_001, 99_999])
+def test_another_part_than_asked_for_is_refused_and_what_came_before_kept(serve, tmp_path, start):
+    server = serve()
+    server.behaviours = [(f"bytes {start}-99999/100000",)]
+    part = tmp_path / "a.zip.part"
+    part.write_bytes(CONTENT[:40_000])
+    message = f"asked for bytes from 40000 on, the server sent them from {start} on"
+    with pytest.raises(RuntimeError, match=message):
+        download(server.url, str(tmp_path / "a.zip"), len(CONTENT), SHA256, AT_ONCE)
+    assert part.read_bytes() == CONTENT[:40_000]
+    assert server.ranges == ["bytes=40000-"]
+
+
+@pytest.mark.parametrize("content_range", [None, "", "bytes 40000-99999", "bytes */100000", "bytes=40000-99999/100000"])
+def test_a_partial_answer_that_does_not_say_which_part_is_refused(serve, tmp_path, content_range):
+    server = serve()
+    server.behaviours = [(content_range,)]
+    part = tmp_path / "a.zip.part"
+    part.write_bytes(CONTENT[:40_000])
+    with pytest.raises(RuntimeError, match=r"/zips/a\.zip: a partial answer without a sound Content-Range"):
+        download(server.url, str(tmp_path / "a.zip"), len(CONTENT), SHA256, AT_ONCE)
+    assert part.read_bytes() == CONTENT[:40_000]
+
+
+def test_a_partial_answer_need_not_tell_the_whole_size(serve, tmp_path):
+    server = serve()
+    server.behaviours = [("bytes 0-99999/*",)]
+    (tmp_path / "a.zip.part").write_bytes(b"nonsense")
+    download(server.url, str(tmp_path / "a.zip"), len(CONTENT), SHA256, AT_ONCE)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
 
 
 def test_wrong_content_is_removed_and_never_bears_the_name(serve, tmp_path):
