@@ -12,6 +12,8 @@ import math
 import typing
 from typing import Any, Literal
 
+from im2txt import configuration_history
+
 IMAGENET_WEIGHTS = "imagenet"
 NO_WEIGHTS = "none"
 ResizeMethod = Literal["half_pixel", "legacy"]
@@ -281,13 +283,22 @@ class ExperimentConfig:
 
     def to_json(self) -> str:
         """Returns the content of a run's `config.json`."""
-        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+        version = {configuration_history.VERSION_KEY: configuration_history.FORMAT_VERSION}
+        return json.dumps(version | dataclasses.asdict(self), indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, name: str = "config.json") -> ExperimentConfig:
-        """Reads a `config.json`; ValueError naming an unknown field and the nearest known one."""
+        """Reads a `config.json` of this version or an older one; what it lacks has the value of its time.
+
+        Raises:
+            ValueError: if a field is unknown, with the nearest known one; if a value is out of range; if the file is of
+                a newer version.
+        """
         try:
-            return _from_fields(cls, json.loads(text), "")
+            fields = json.loads(text)
+            return _from_fields(
+                cls, configuration_history.completed(fields) if isinstance(fields, dict) else fields, ""
+            )
         except ValueError as error:
             raise ValueError(f"{name} is not a configuration of this version: {error}") from error
 

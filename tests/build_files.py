@@ -20,6 +20,8 @@ from typing import Any
 
 ROOTS = ("benchmarks", "configs", "data_prep", "im2txt", "tests")
 RUNNER = "run_pytest.py"
+# A run that an older version left; data of the test that is named for it.
+GOLDEN_RUN = "golden_run"
 # The floors of the house. A module may import what stands in its own folder or on a lower floor.
 FLOORS = {
     "tests": 30,
@@ -48,7 +50,7 @@ FLOORS = {
     "configs": 1,
 }
 # Single modules that stand lower than their folder: the version, and the knobs that every floor reads.
-GROUND_FLOOR = ("im2txt", "im2txt.configuration")
+GROUND_FLOOR = ("im2txt", "im2txt.configuration", "im2txt.configuration_history")
 # What runs a trained model stays free of what trains one: (folder or command, what it may not reach).
 KEPT_APART = {
     "im2txt.training": (
@@ -195,6 +197,7 @@ def derive_targets(modules: Mapping[str, Module]) -> dict[str, dict[str, Target]
             # The test of the BUILD files reads all of them.
             read = targets if module.stem == "build_files_test" else ()
             files = [_files_label(name, module.package) for name in read]
+            files += [f"//tests:{GOLDEN_RUN}"] if module.stem == f"{GOLDEN_RUN}_test" else []
             new = [Target("py_test", {**test, "args": [f"{module.package}/{source}"], "data": files, "deps": deps})]
         else:
             library = {"name": module.library, "srcs": [source], "deps": deps}
@@ -364,6 +367,7 @@ def build_head(package: str) -> str:
     lines += ["package(default_visibility = [", *(f'    "{label}",' for label in above), "])", ""]
     lines += ["filegroup(", '    name = "all_files",', '    srcs = glob(["*"]),', ")"]
     if package == "tests":
+        lines += ["", "filegroup(", f'    name = "{GOLDEN_RUN}",', f'    srcs = glob(["{GOLDEN_RUN}/**"]),', ")"]
         lines += ["", f'exports_files(["{RUNNER}"])']
     return "\n".join(lines)
 

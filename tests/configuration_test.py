@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from im2txt import configuration_history
 from im2txt.configuration import (
     DecoderConfig,
     DecodingConfig,
@@ -143,10 +144,30 @@ def test_config_json_gives_the_same_experiment_back():
     assert json.loads(config.to_json())["optimization"]["learning_rate"] == 0.1 + 0.2
 
 
-def test_fields_absent_from_config_json_take_their_defaults():
-    assert ExperimentConfig.from_json('{"decoding": {"beam_size": 5}}') == ExperimentConfig(
-        decoding=DecodingConfig(beam_size=5)
+def test_a_field_absent_from_config_json_has_the_value_of_its_time_not_today_s(monkeypatch):
+    config = ExperimentConfig.from_json('{"decoding": {"beam_size": 5}}')
+    assert config == ExperimentConfig(decoding=DecodingConfig(beam_size=5))  # No default has changed yet.
+    # As if the default had been another one in the first version, and a later field had to be 4 to change nothing.
+    monkeypatch.setitem(configuration_history.FIRST_VERSION, "decoding.max_caption_length", 9)
+    monkeypatch.setitem(configuration_history.ADDED[2], "decoding.no_repeat_ngram_size", 4)
+    for text in ("{}", '{"format_version": 1}', '{"format_version": 2, "decoding": {}}'):
+        decoding = ExperimentConfig.from_json(text).decoding
+        assert (decoding.max_caption_length, decoding.no_repeat_ngram_size) == (9, 4)
+    assert DecodingConfig().max_caption_length == 20
+
+
+def test_every_field_is_in_the_history_of_config_json():
+    fields = {f"{section}.{field.name}" for section, cls in SECTIONS.items() for field in dataclasses.fields(cls)}
+    assert fields == configuration_history.known_fields().keys(), (
+        "A new field must be added to ADDED in im2txt/configuration_history.py with the value that leaves runs which "
+        "were started without it as they were."
     )
+    listed = [name for added in configuration_history.ADDED.values() for name in added]
+    assert len(fields) == len(configuration_history.FIRST_VERSION) + len(listed)  # None stands there twice.
+
+
+def test_config_json_bears_its_version():
+    assert json.loads(ExperimentConfig().to_json())["format_version"] == configuration_history.FORMAT_VERSION
 
 
 @pytest.mark.parametrize(
@@ -157,6 +178,8 @@ def test_fields_absent_from_config_json_take_their_defaults():
         ('{"decoding": {"temperatur": 1}}', r"unknown field decoding\.temperatur; did you mean decoding.temperature"),
         ('{"input": {"batch_size": 0}}', r"input\.batch_size=0: must be at least 1"),
         ('{"input": 3}', "input must be an object, not 3"),
+        ('{"format_version": 99}', "format_version is 99; this im2txt reads 1 to "),
+        ('{"format_version": "1"}', "format_version is '1'; this im2txt reads 1 to "),
         ("[]", "the top level must be an object"),
         ('{"input": ', "Expecting value"),
     ],

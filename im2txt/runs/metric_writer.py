@@ -4,28 +4,51 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from types import TracebackType
+from typing import Any
 
 import tensorflow as tf
 
 from im2txt.runs.run_files import METRICS_NAME
+from im2txt.system import storage
+
+
+def read_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields each line of a `metrics.jsonl` as it stands there, and its row; none if there is no such file.
+
+    A last line without its end, which a process that was killed has left or one that runs is writing, is left out.
+
+    Raises:
+        ValueError: if a line is no row; the message has file and line.
+    """
+    lines = storage.read_bytes(path).decode(errors="replace").splitlines(keepends=True) if storage.exists(path) else []
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith("\n"):
+            return
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict) or type(row.get("step")) is not int:
+                raise ValueError("it has no step")
+        except ValueError as error:
+            raise ValueError(
+                f"{path}, line {number}: {line.strip()[:80]!r} is no row of metrics ({error}). Mend or remove the line."
+            ) from error
+        yield line, row
 
 
 class MetricWriter:
     """Appends rows to `WORKDIR/metrics.jsonl` and scalars to `WORKDIR/tensorboard`."""
 
     def __init__(self, workdir: str, first_step: int):
-        """Opens the files; rows of steps past `first_step`, which a resumed run will write again, are dropped."""
-        path = os.path.join(workdir, METRICS_NAME)
-        rows = []
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                rows = [line for line in file if line.endswith("\n") and json.loads(line)["step"] <= first_step]
-        temporary = os.path.join(workdir, f".tmp-{METRICS_NAME}")
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(rows)
-        os.replace(temporary, path)
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+        """Opens the files; rows of steps past `first_step`, which a resumed run will write again, are dropped.
+
+        Raises:
+            ValueError: if a row that is there is garbled; the message has its file and line.
+        """
+        self._path = storage.join(workdir, METRICS_NAME)
+        rows = [line for line, row in read_rows(self._path) if row["step"] <= first_step]
+        storage.write_text(self._path, "".join(rows))
         self._summaries = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
 
     def __enter__(self) -> MetricWriter:
@@ -34,7 +57,6 @@ class MetricWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
         self._summaries.close()
 
     def write(self, kind: str, step: int, epoch: float, values: dict[str, float]) -> None:
@@ -47,8 +69,7 @@ class MetricWriter:
             values: by name, e.g. `loss` in nats per word.
         """
         row = {"kind": kind, "step": step, "epoch": round(epoch, 4)} | values
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        storage.append_text(self._path, json.dumps(row) + "\n")
         with self._summaries.as_default():
             for name, value in values.items():
                 tf.summary.scalar(f"{kind}/{name}", value, step=step)

@@ -19,6 +19,7 @@ from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.model.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.runs import checkpoints
+from im2txt.runs.resume import check_resumed
 from im2txt.runs.run_files import CONFIG_NAME, DATA_NAME
 from im2txt.shards.manifest import EncoderEntry, Manifest
 from im2txt.system import storage
@@ -93,50 +94,48 @@ def start_run(workdir: str, config: ExperimentConfig, data: Manifest, words: Voc
     """Makes the run's folder, or checks that an old one belongs to the same run.
 
     Raises:
-        ValueError: if the folder's run had other shards, another vocabulary or another configuration; only how long to
-            train and how to decode may change.
+        ValueError: if the folder's run had other shards, another vocabulary or another configuration (`resume` says
+            what may change); if TensorFlow has no way to write there.
     """
-    os.makedirs(workdir, exist_ok=True)
-    config_path = os.path.join(workdir, CONFIG_NAME)
-    if os.path.exists(config_path):
-        changes = _changes(ExperimentConfig.from_json(storage.read_text(config_path), config_path), config)
-        if changes:
+    _check_reachable(workdir)
+    storage.make_directory(workdir)
+    manifest_path = storage.join(workdir, DATA_NAME)
+    if storage.exists(storage.join(workdir, CONFIG_NAME)):
+        if not storage.exists(manifest_path):
             raise ValueError(
-                f"{workdir} holds a run of another configuration ({'; '.join(changes)}). Resume it with the "
-                "configuration it was started with, or name a new --workdir."
+                f"The run in {workdir} was not trained here (it has no {DATA_NAME}), so training cannot go on in it. "
+                "Name a new --workdir."
             )
-        check_vocabulary(read_run_vocabulary(workdir), words, workdir)
-        if storage.read_text(os.path.join(workdir, DATA_NAME)) != data.to_json():
-            raise ValueError(
-                f"{config.input.data_dir} no longer holds the shards that the run in {workdir} was started on, so it "
-                "cannot go on as if they were. Restore them, or name a new --workdir."
-            )
-    storage.write_text(os.path.join(workdir, vocabulary.FILE_NAME), words.to_text())
-    storage.write_text(os.path.join(workdir, DATA_NAME), data.to_json())
-    storage.write_text(config_path, config.to_json())
+        old_data = Manifest.from_json(storage.read_text(manifest_path), manifest_path)
+        old = read_run_config(workdir), read_run_vocabulary(workdir), old_data
+        check_resumed(workdir, old, (config, words, data))
+    storage.write_text(storage.join(workdir, vocabulary.FILE_NAME), words.to_text())
+    storage.write_text(manifest_path, data.to_json())
+    storage.write_text(storage.join(workdir, CONFIG_NAME), config.to_json())  # Last: now it is a run.
 
 
-def _changes(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
-    pairs = [
-        (f"{section}.{field.name}", getattr(getattr(old, section), field.name), getattr(part, field.name))
-        for section, part in ((name, getattr(new, name)) for name in ("input", "encoder", "decoder", "optimization"))
-        for field in dataclasses.fields(part)
-    ]
-    pairs.append(("training.seed", old.training.seed, new.training.seed))
-    return [f"{name}: {before!r} -> {after!r}" for name, before, after in pairs if before != after]
+def _check_reachable(workdir: str) -> None:
+    """Checkpoints are TensorFlow's to write, everything else goes through `storage`: both must know the protocol."""
+    protocol, _, _ = workdir.partition("://")
+    known = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
+    if storage.is_remote(workdir) and protocol not in known:
+        raise ValueError(
+            f"--workdir={workdir}: TensorFlow cannot write checkpoints to {protocol}://, only to local folders and "
+            f"{', '.join(f'{name}://' for name in known)}."
+        )
 
 
 def read_run_config(workdir: str) -> ExperimentConfig:
     """Reads the run's configuration; FileNotFoundError if the folder holds no run."""
-    path = os.path.join(workdir, CONFIG_NAME)
-    if not os.path.exists(path):
+    path = storage.join(workdir, CONFIG_NAME)
+    if not storage.exists(path):
         raise FileNotFoundError(f"No {path}: {workdir!r} is no run of im2txt.train.")
     return ExperimentConfig.from_json(storage.read_text(path), path)
 
 
 def read_run_vocabulary(workdir: str) -> Vocabulary:
     """Reads the run's word_counts.txt."""
-    path = os.path.join(workdir, vocabulary.FILE_NAME)
+    path = storage.join(workdir, vocabulary.FILE_NAME)
     return Vocabulary.from_text(storage.read_text(path), path)
 
 
@@ -197,5 +196,5 @@ def load_run(workdir: str, data: Manifest | None = None) -> Run:
 
 
 def _tokenizer(workdir: str) -> str:
-    path = os.path.join(workdir, DATA_NAME)
-    return Manifest.from_json(storage.read_text(path), path).tokenizer if os.path.exists(path) else ORIGINAL_TOKENIZER
+    path = storage.join(workdir, DATA_NAME)
+    return Manifest.from_json(storage.read_text(path), path).tokenizer if storage.exists(path) else ORIGINAL_TOKENIZER

@@ -245,6 +245,16 @@ def write_text(path: str, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def append_text(path: str, content: str) -> None:
+    """Appends to a UTF-8 file; on an object store, whose files cannot grow, by writing all of it again."""
+    if is_remote(path):
+        before = read_text(path) if exists(path) else ""
+        write_text(path, before + content)
+        return
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(content)
+
+
 def _filesystem(path: str) -> Any:
     import fsspec  # Deferred: only remote paths need it.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,10 +14,12 @@ from im2txt.configuration import ExperimentConfig
 from im2txt.metrics.perplexity import build_perplexity
 from im2txt.model.image_encoder import ImageEncoder, image_format
 from im2txt.runs import checkpoints, run_folder
+from im2txt.runs.frozen_encoder import keep_encoder, keep_feature_encoder
 from im2txt.runs.metric_writer import MetricWriter
 from im2txt.shards import input_pipeline
 from im2txt.shards.manifest import Manifest
 from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system.folder_lock import folder_lock
 from im2txt.system.stop_signals import stop_signals
 from im2txt.text.vocabulary import Vocabulary
 from im2txt.training import optimization
@@ -61,7 +61,7 @@ def train(config: ExperimentConfig, workdir: str) -> str:
     Raises:
         FileNotFoundError: if shards, manifest or weights are missing.
         KeyboardInterrupt: after a signal, once the checkpoint is written.
-        RuntimeError: if the loss is no longer finite.
+        RuntimeError: if the loss is no longer finite, another process trains there, or a checkpoint cannot be written.
         ValueError: if configuration, data and folder do not fit each other.
     """
     data_dir = config.input.data_dir
@@ -74,6 +74,12 @@ def train(config: ExperimentConfig, workdir: str) -> str:
         folder.shard_paths(split)  # Now: the first validation may be hours away.
     if data.encoder is not None:
         run_folder.check_features(data.encoder, config.encoder)
+    with folder_lock(workdir, "--workdir"):
+        return _train(config, workdir, folder, words)
+
+
+def _train(config: ExperimentConfig, workdir: str, folder: ShardFolder, words: Vocabulary) -> str:
+    data = folder.manifest
     run_folder.start_run(workdir, config, data, words)
     strategy = _strategy(config)
     schedule = _schedule(config, data)
@@ -253,7 +259,10 @@ def _build_trainer(
     tf.keras.utils.set_random_seed(config.training.seed)
     with strategy.scope():
         encoder = ImageEncoder(config.encoder) if data.encoder is None else None
-        _keep_encoder(config, workdir, encoder)
+        if encoder is None:
+            keep_feature_encoder(workdir, config.input.data_dir)
+        elif not config.encoder.trainable:
+            keep_encoder(workdir, encoder, config.encoder.weights)
         source = encoder or data.encoder
         assert source is not None  # One of the two is there by construction.
         feature_size = source.feature_shape[0]
@@ -267,24 +276,6 @@ def _build_trainer(
         return optimization.learning_rate(config.optimization, step, schedule.steps_per_epoch, schedule.total_steps)
 
     return Trainer(strategy, captioner, optimizer, rate, config.optimization, config.training.seed)
-
-
-def _keep_encoder(config: ExperimentConfig, workdir: str, encoder: ImageEncoder | None) -> None:
-    """Puts a frozen encoder's weights into the run's folder, so that the run can caption photographs by itself."""
-    if config.encoder.trainable:
-        return
-    target = os.path.join(workdir, checkpoints.ENCODER_NAME)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    if encoder is not None:
-        checkpoints.write_variables(target, encoder.variables)
-        return
-    source = os.path.join(config.input.data_dir, run_folder.FEATURE_ENCODER_NAME)
-    for suffix in (".data-00000-of-00001", ".index"):
-        if not os.path.exists(source + suffix):
-            raise FileNotFoundError(
-                f"No {source}{suffix}: the feature shards lack their encoder. Run `python -m data_prep.cache_features`."
-            )
-        shutil.copyfile(source + suffix, target + suffix)
 
 
 def _exp(loss: float) -> float:

@@ -45,6 +45,19 @@ def test_a_torn_last_line_is_dropped(tmp_path, torn):
     assert [row["step"] for row in rows(tmp_path)] == [1, 6]
 
 
+@pytest.mark.parametrize(
+    "garbled", [b"{'step': 2}", b"\0\0\0\0", b"3", b'{"kind": "val"}', b'{"step": "2"}', b"\xff\xfe"]
+)
+def test_a_garbled_line_is_refused_with_file_and_line_and_left_there(tmp_path, garbled):
+    write(tmp_path, 0, [1])
+    path = tmp_path / METRICS_NAME
+    path.write_bytes(path.read_bytes() + garbled + b"\n" + path.read_bytes())
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=rf"^{path}, line 2: .* is no row of metrics \(.*Mend or remove the line\.$"):
+        MetricWriter(str(tmp_path), 5)
+    assert path.read_bytes() == before
+
+
 def test_no_other_files_are_left(tmp_path):
     write(tmp_path, 0, [1])
     write(tmp_path, 1, [2])

@@ -74,6 +74,14 @@ def test_a_file_being_written_has_a_temporary_name(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["train-00000-of-00001"]
 
 
+def test_what_is_appended_follows_what_was_there(folder):
+    storage.make_directory(folder)
+    path = storage.join(folder, "rows")
+    for text in ("größe\n", "2\n"):
+        storage.append_text(path, text)
+    assert storage.read_text(path) == "größe\n2\n"
+
+
 @pytest.mark.parametrize(("protocol", "told"), [("nosuch", "Protocol not known: nosuch"), ("gs", "gcsfs")])
 def test_a_protocol_that_cannot_be_used_is_named_with_the_path(monkeypatch, protocol, told):
     monkeypatch.setitem(sys.modules, "gcsfs", None)  # As if it were not installed.
