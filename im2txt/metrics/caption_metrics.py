@@ -59,14 +59,16 @@ class CaptionScores:
         Args:
             counts: `[R, N]`, how often each image is in each corpus. CIDEr-D keeps the weights of the N images.
         """
-        counts = counts.astype(np.float64)
-        statistics = BleuStatistics(*(counts @ values for values in self.statistics))
-        bleu_scores = dict(zip(BLEU_NAMES, bleu_from_statistics(statistics).T, strict=True))
-        sizes = counts.sum(axis=1)
-        means = {
-            name: counts @ values / sizes for name, values in (("ROUGE-L", self.rouge_l), ("CIDEr-D", self.cider_d))
-        }
-        return {**bleu_scores, **means}
+        sums = counts.astype(np.float64) @ self._columns
+        bleu_sums = BleuStatistics(sums[:, 0], sums[:, 1], *np.split(sums[:, 2:-2], 2, axis=1))
+        bleu_scores = dict(zip(BLEU_NAMES, bleu_from_statistics(bleu_sums).T, strict=True))
+        means = sums[:, -2:].T / counts.sum(axis=1)
+        return {**bleu_scores, "ROUGE-L": means[0], "CIDEr-D": means[1]}
+
+    @functools.cached_property
+    def _columns(self) -> np.ndarray:
+        """All that is summed over images, float64 `[N, 12]`: one product of matrices does it for many samples."""
+        return np.column_stack([*self.statistics, self.rouge_l, self.cider_d]).astype(np.float64)
 
 
 class CaptionScorer:

@@ -44,8 +44,9 @@ class CiderD:
         self._squared_weight_of_new = log_images**2
         self.squared_weights: list[np.ndarray] = []
         for table, size in zip(references.index.tables, references.index.sizes, strict=True):
-            in_images = np.unique(images[table.captions()] << 32 | table.ids) & (1 << 32) - 1
-            self.squared_weights.append((log_images - np.log(np.bincount(in_images, minlength=size))) ** 2)
+            keys = np.sort(images[table.captions()] << 32 | table.ids)
+            once = keys[np.diff(keys, prepend=-1) > 0] & (1 << 32) - 1  # each n-gram once for each image that has it
+            self.squared_weights.append((log_images - np.log(np.bincount(once, minlength=size))) ** 2)
         self.norms = self._norms(references.index.tables)
 
     def scores(self, hypotheses: Sequence[Caption], images: Sequence[int] | np.ndarray | None = None) -> np.ndarray:

@@ -201,7 +201,7 @@ def coco_tokens(captions: Sequence[str]) -> list[list[str]]:
 
 def split_tokens(tokens: list[str]) -> list[str]:
     """Tokens as BLEU and CIDEr-D see them: parted at the no-break spaces that they may hold."""
-    if not any(NO_BREAK_SPACE in token for token in tokens):
+    if NO_BREAK_SPACE not in "".join(tokens):
         return tokens
     return [word for token in tokens for word in token.split(NO_BREAK_SPACE)]
 
