@@ -33,6 +33,7 @@ bazel: .venv/.ready
 	.ci/bazel
 
 bench: .venv/.ready
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-java-metrics.txt
 	for benchmark in benchmarks/*.py; do \
 		name=$$(basename $$benchmark .py); \
 		[[ $$name == timing ]] || $(PYTHON) -m benchmarks.$$name || exit 1; \
