@@ -210,6 +210,21 @@ def test_evaluation_scores_every_photograph_of_the_split(scored, data):
         assert f"{name:24}{value:10.4f}" in scored.printed
 
 
+def test_what_evaluation_wrote_is_shown_word_by_word_with_its_scores(trained, scored, tmp_path):
+    page = tmp_path / "page.html"
+    printed = succeed("im2txt.report", f"--workdir={trained.workdir}", "--split=test", f"--output_html={page}")
+    assert printed == f"{page}: {len(scored.candidates)} photographs of test.\n"
+    shown = json.loads(page.read_text().partition('id="data">')[2].partition("</script>")[0])["images"]
+    for image, entry in zip(shown, scored.candidates, strict=True):
+        assert image["name"] == entry["file_name"]
+        assert image["address"].startswith("data:image/jpeg")
+        assert image["references"]
+        assert {"CIDEr-D", "ROUGE-L"} <= set(image["scores"])
+        for caption, written in zip(image["captions"], entry["captions"], strict=True):
+            assert sum(caption["wordLogProbs"]) == pytest.approx(written["log_prob"], abs=0.01)
+            assert len(caption["wordLogProbs"]) == len(written["words"].split()) + written["is_complete"]
+
+
 def test_evaluation_takes_another_split_folder_and_beam(trained, tmp_path, here):
     flags = [f"--workdir={trained.workdir}", "--split=val", f"--output_dir={tmp_path}/a/b", "--beam_size=1"]
     ended = here(EVALUATE, *flags, "--max_caption_length=3", "--batch_size=1")

@@ -20,6 +20,7 @@ Points = Sequence[tuple[float, float]]
 
 NUM_RUN_COLOURS = 8
 _MOST_POINTS = 400
+_MIN_SPREAD = 0.1
 _WIDTH_INCHES = 5.2  # 374 units of the drawing: letters have their size on a phone, and grow a little on a desktop.
 _HALF_WIDTH_INCHES = 3.6  # Two beside each other on a desktop.
 _FONT_SIZE = 10
@@ -169,7 +170,9 @@ def binned(values: Sequence[float], num_bins: int = 24) -> tuple[dict[float, int
     """
     if not len(values):
         raise ValueError("There are no values to count.")
-    edges = MaxNLocator(num_bins).tick_values(min(values), max(values))
+    middle = (min(values) + max(values)) / 2
+    reach = max(max(values) - middle, _MIN_SPREAD / 2)  # Values that are all but equal are not taken apart.
+    edges = MaxNLocator(num_bins).tick_values(middle - reach, middle + reach)
     counts, _ = np.histogram(values, edges)
     width = float(edges[1] - edges[0])
     return {float(edge + width / 2): int(n) for edge, n in zip(edges[:-1], counts, strict=True)}, width

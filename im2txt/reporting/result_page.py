@@ -78,9 +78,10 @@ def _facts(result: Mapping[str, Any]) -> list[Measure]:
 
 
 def _image_metrics(images: Sequence[CaptionedImage]) -> list[str]:
-    """The metrics that photographs have scores of, CIDEr-D first: it tells captions apart best."""
+    """The metrics that photographs have scores of; first those that tell single captions apart best."""
     names = dict.fromkeys(name for image in images for name in image.scores)
-    return sorted(names, key=lambda name: name != "CIDEr-D")
+    first = [name for name in ("CIDEr-D", "ROUGE-L") if name in names]
+    return first + [name for name in names if name not in first]
 
 
 def _score_chart(result: Mapping[str, Any]) -> Markup:
