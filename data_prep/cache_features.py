@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 
 from im2txt.configuration import ExperimentConfig
-from im2txt.system import command_line
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import command_line, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,13 @@ class CacheFeaturesFlags:
 def main() -> None:
     """Parses the flags and writes the shards."""
     flags = command_line.parse_with_config(CacheFeaturesFlags, __doc__)
-    from data_prep.features.feature_shards import cache_features  # Deferred: flags are checked before TensorFlow loads.
+    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
+    folder = ShardFolder.open(flags.data_dir)
+    for split in folder.manifest.splits:
+        folder.shard_paths(split)
+    command_line.check_can_be_folder("output_dir", flags.output_dir)
+    tensorflow_startup.start_tensorflow()
+    from data_prep.features.feature_shards import cache_features
 
     config = flags.config
     result = cache_features(flags.data_dir, flags.output_dir, config.encoder, flags.batch_size, config.training.seed)

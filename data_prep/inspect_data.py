@@ -2,6 +2,8 @@
 
 The page shows photographs with each caption twice: as people wrote it, and decoded from the ids in the shard, which is
 what a model learns. It needs no other file.
+
+    python -m data_prep.inspect_data --data_dir=shards
 """
 
 from __future__ import annotations
@@ -9,7 +11,10 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from im2txt.system import command_line
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import command_line, storage
+
+PAGE_NAME = "contact_sheet.html"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +23,10 @@ class InspectDataFlags:
 
     data_dir: str
     """Folder of image shards or feature shards, with its manifest.json; local or remote."""
-    output_html: str = "contact_sheet.html"
-    """The page; its folder must be there."""
+    output_html: str = ""
+    """The page; its folder must be there. Empty takes DATA_DIR/contact_sheet.html, which is written anew each time."""
+    overwrite: bool = False
+    """Whether the file that --output_html names may be there already, and is replaced."""
     split: str = "train"
     """The split whose examples are shown; the statistics are of all splits."""
     num_examples: int = 24
@@ -39,13 +46,12 @@ class InspectDataFlags:
 def main(argv: list[str] | None = None) -> None:
     """Parses the flags, prints the statistics, writes the page."""
     flags = command_line.parse(InspectDataFlags, __doc__ or "", argv)
-    from data_prep.checking import (
-        contact_sheet,  # Deferred: flags are checked before they load.
-        data_summary,
-        shard_statistics,
-    )
-    from im2txt.shards.shard_folder import ShardFolder
-    from im2txt.system import storage
+    if flags.output_html and not flags.overwrite and storage.exists(flags.output_html):
+        raise FileExistsError(
+            f"--output_html={flags.output_html} is there already, and is left as it is. Name another file, or give "
+            "--overwrite to replace it."
+        )
+    from data_prep.checking import contact_sheet, data_summary, shard_statistics  # Deferred: flags are checked before.
 
     folder = ShardFolder.open(flags.data_dir)
     manifest = folder.manifest
@@ -59,8 +65,9 @@ def main(argv: list[str] | None = None) -> None:
     table = data_summary.table(manifest)
     print(data_summary.as_text(flags.data_dir, lines, table, statistics))
     page = contact_sheet.page(flags.data_dir, lines, table, statistics, references, vocabulary, manifest.tokenizer)
-    storage.write_text(flags.output_html, page)
-    print(f"{flags.output_html}: {len(statistics.samples)} examples of {flags.split}.")
+    output_html = flags.output_html or storage.join(flags.data_dir, PAGE_NAME)
+    storage.write_text(output_html, page)
+    print(f"{output_html}: {len(statistics.samples)} examples of {flags.split}.")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from im2txt.system import command_line
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import command_line, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +34,11 @@ class VerifyDataFlags:
 def main(argv: list[str] | None = None) -> int:
     """Prints faults and notes; returns the exit status."""
     flags = command_line.parse(VerifyDataFlags, __doc__ or "", argv)
-    from data_prep.checking import (
-        data_summary,  # Deferred: flags are checked before it loads.
-        folder_checks,
-    )
+    from data_prep.checking import data_summary, folder_checks  # Deferred: flags are checked before they load.
 
+    if flags.decode_images:
+        ShardFolder.open(flags.data_dir)  # TensorFlow takes seconds to load.
+        tensorflow_startup.start_tensorflow()
     report = folder_checks.check_folder(flags.data_dir, flags.decode_images, flags.num_readers)
     print(f"{flags.data_dir}: {data_summary.summary(report.manifest)}")
     print(folder_checks.describe(report.faults, report.notes))

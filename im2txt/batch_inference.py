@@ -19,7 +19,8 @@ import tyro
 
 from im2txt.configuration import DecodingConfig
 from im2txt.engines.engine_options import EngineOptions
-from im2txt.system import command_line, storage
+from im2txt.runs.run_files import read_run_config
+from im2txt.system import command_line, storage, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +84,15 @@ def find_files(inputs: tuple[str, ...]) -> list[str]:
 def main() -> int:
     """Parses the flags, captions, prints the totals; returns 1 if a photograph could not be captioned."""
     flags = command_line.parse(BatchInferenceFlags, __doc__ or "")
+    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
+    for workdir in flags.workdir:
+        read_run_config(workdir)
+    paths = find_files(flags.inputs)
+    command_line.check_can_be_folder("output_dir", flags.output_dir)
+    tensorflow_startup.start_tensorflow()
     from im2txt.inference.caption_folder import MANIFEST_NAME, caption_files
     from im2txt.inference.shard_captions import Model
 
-    paths = find_files(flags.inputs)
     model = Model(flags.workdir, tuple(flags.decoding().items()), flags.batch_size, flags.num_threads)
     manifest = caption_files(paths, flags.output_dir, flags.output_format, model, flags.engine.make())
     failed = sum(manifest["errors"].values())

@@ -15,7 +15,9 @@ import os
 from typing import Any
 
 from im2txt.configuration import DecodingConfig
-from im2txt.system import command_line
+from im2txt.runs.run_files import read_run_config
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import command_line, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,20 +76,25 @@ class EvaluateFlags:
 def main() -> None:
     """Parses the flags, scores the captions, prints the scores."""
     flags = command_line.parse(EvaluateFlags, __doc__)
-    # Deferred: flags are checked before anything heavy loads.
+    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
+    output_dir = flags.output_dir
+    if flags.workdir:
+        output_dir = output_dir or os.path.join(flags.workdir, "evaluation", flags.split)
+        config = read_run_config(flags.workdir)
+        ShardFolder.open(flags.data_dir or config.input.data_dir).shard_paths(flags.split)
+    command_line.check_can_be_folder("output_dir", output_dir)
     from im2txt.inference.caption_evaluation import Extras, score_results
     from im2txt.inference.score_table import score_table
 
     java_metrics = ("METEOR",) * flags.meteor + ("SPICE",) * flags.spice
     extras = Extras.prepare(java_metrics, flags.compare)
-    output_dir = flags.output_dir
     if flags.results:
         result = score_results(flags.results, flags.references, output_dir, extras, flags.training_references)
         print(f"{flags.results}, {result['num_images']} images")
     else:
-        from im2txt.inference.scoring import score_run  # TensorFlow takes seconds to load.
+        tensorflow_startup.start_tensorflow()
+        from im2txt.inference.scoring import score_run
 
-        output_dir = output_dir or os.path.join(flags.workdir, "evaluation", flags.split)
         result = score_run(
             flags.workdir, flags.split, output_dir, flags.data_dir, flags.batch_size, flags.decoding(), extras
         )

@@ -12,7 +12,8 @@ import dataclasses
 from typing import Any
 
 from im2txt.configuration import DecodingConfig
-from im2txt.system import command_line
+from im2txt.runs.run_files import read_run_config
+from im2txt.system import command_line, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,11 @@ class ExportFlags:
 def main() -> None:
     """Parses the flags and exports."""
     flags = command_line.parse(ExportFlags, __doc__ or "")
-    from im2txt.inference.saved_model import export_run  # Deferred: flags are checked before TensorFlow loads.
+    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
+    read_run_config(flags.workdir)
+    command_line.check_can_be_folder("output_dir", flags.output_dir)
+    tensorflow_startup.start_tensorflow()
+    from im2txt.inference.saved_model import export_run
 
     run = export_run(flags.workdir, flags.output_dir, flags.decoding())
     print(f"{flags.output_dir}: step {run.step}, beam {run.config.decoding.beam_size}, {len(run.vocabulary)} words.")

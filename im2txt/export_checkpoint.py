@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from im2txt.system import command_line
+from im2txt.runs.run_files import read_run_config
+from im2txt.system import command_line, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,9 @@ class ExportCheckpointFlags:
 def main() -> None:
     """Parses the flags and exports."""
     flags = command_line.parse(ExportCheckpointFlags, __doc__ or "")
-    from im2txt.runs.original_runs import export_original_checkpoint  # Deferred: TensorFlow loads after the flags.
+    read_run_config(flags.workdir)  # TensorFlow takes seconds to load.
+    tensorflow_startup.start_tensorflow()
+    from im2txt.runs.original_runs import export_original_checkpoint
 
     step = export_original_checkpoint(flags.workdir, flags.checkpoint)
     print(f"Wrote step {step} to {flags.checkpoint}.index and its data; the vocabulary is {flags.workdir}'s.")

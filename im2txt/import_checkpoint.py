@@ -9,8 +9,9 @@ docs/migrating_from_im2txt.md.
 from __future__ import annotations
 
 import dataclasses
+import os
 
-from im2txt.system import command_line
+from im2txt.system import command_line, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,12 @@ class ImportCheckpointFlags:
 def main() -> None:
     """Parses the flags, imports, and tells what was found."""
     flags = command_line.parse(ImportCheckpointFlags, __doc__ or "")
-    from im2txt.runs.original_runs import import_original_run  # Deferred: TensorFlow loads after the flags.
+    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
+    if not os.path.exists(flags.vocab_file):
+        raise FileNotFoundError(f"--vocab_file={flags.vocab_file} is not there.")
+    command_line.check_can_be_folder("workdir", flags.workdir)
+    tensorflow_startup.start_tensorflow()
+    from im2txt.runs.original_runs import import_original_run
 
     run = import_original_run(flags.checkpoint, flags.vocab_file, flags.workdir)
     print(

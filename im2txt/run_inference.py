@@ -1,8 +1,9 @@
 """Captions photographs: files, globs, folders.
 
-python -m im2txt.run_inference --workdir=/tmp/run --input_files=holiday/,/tmp/cat.jpg,'shots/*.png'
+    python -m im2txt.run_inference --workdir=/tmp/run holiday/ /tmp/cat.jpg 'shots/*.png'
 
-Prints each photograph's captions, best first, with their probability, or with --format=json one JSON line each.
+Prints each photograph's captions, best first, with their probability, or with --format=json one JSON line each. The
+exit status is 1 if a photograph could not be captioned; the others are.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import dataclasses
 import json
 import math
 import sys
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from im2txt.configuration import DecodingConfig
-from im2txt.system import command_line
+from im2txt.system import command_line, progress, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +26,10 @@ class RunInferenceFlags:
 
     workdir: str
     """Folder of the run whose best checkpoint writes the captions."""
-    input_files: str
-    """Photographs: files, globs and folders (searched through and through), separated by commas."""
+    photographs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTOGRAPH ...")] = ()
+    """Photographs: files, globs and folders, which are searched through and through."""
+    input_files: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """More of them, also several separated by commas, unless a file or folder has just that name."""
     beam_size: int | None = None
     """Partial captions kept at each word, and captions shown; None takes the run's configuration."""
     format: Literal["text", "json"] = "text"
@@ -33,6 +38,8 @@ class RunInferenceFlags:
     """Photographs per batch."""
 
     def __post_init__(self) -> None:
+        if not self.photographs + self.input_files:
+            raise ValueError("No photographs were named: name files, globs or folders.")
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
         DecodingConfig(**self.decoding())  # Checks the range before any work.
@@ -42,27 +49,32 @@ class RunInferenceFlags:
         return {} if self.beam_size is None else {"beam_size": self.beam_size}
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Parses the flags and prints captions; returns 1 if a photograph could not be captioned."""
-    flags = command_line.parse(RunInferenceFlags, __doc__)
-    from im2txt.inference.photographs import (  # Deferred: TensorFlow loads after the flags.
-        caption_photographs,
-        find_photographs,
-    )
+    flags = command_line.parse(RunInferenceFlags, __doc__ or "", argv)
+    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
+    from im2txt.inference.named_photographs import find_photographs
+    from im2txt.runs.run_files import read_run_config
 
-    paths = find_photographs(flags.input_files)
+    read_run_config(flags.workdir)
+    paths = find_photographs(flags.photographs + flags.input_files)
+    tensorflow_startup.start_tensorflow()
+    from im2txt.inference.photographs import caption_photographs
+
     failed = 0
     for result in caption_photographs(flags.workdir, paths, flags.batch_size, flags.decoding()):
+        name = command_line.printable(result.path)
         if result.error:
             failed += 1
-            print(f"skipped {result.path}: {result.error}", file=sys.stderr)
+            progress.write_line(f"skipped {name}: {command_line.printable(result.error)}", sys.stderr)
         elif flags.format == "json":
             captions = [dataclasses.asdict(candidate) for candidate in result.candidates]
-            print(json.dumps({"file": result.path, "captions": captions}, ensure_ascii=False), flush=True)
+            progress.write_line(json.dumps({"file": result.path, "captions": captions}, ensure_ascii=False), sys.stdout)
         else:
-            print(f"Captions for {result.path}:")
+            lines = [f"Captions for {name}:"]
             for rank, candidate in enumerate(result.candidates):
-                print(f"  {rank}) {candidate.caption} (p={math.exp(candidate.log_prob):.6f})", flush=True)
+                lines.append(f"  {rank}) {candidate.caption} (p={math.exp(candidate.log_prob):.6f})")
+            progress.write_line("\n".join(lines), sys.stdout)
     if failed:
         print(f"{failed} of {len(paths)} photographs could not be captioned.", file=sys.stderr)
     return 1 if failed else 0

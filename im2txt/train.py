@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 
 from im2txt.configuration import ExperimentConfig
-from im2txt.system import command_line
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import command_line, tensorflow_startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,16 @@ class TrainFlags:
 def main() -> None:
     """Parses the flags and trains."""
     flags = command_line.parse_with_config(TrainFlags, __doc__)
-    from im2txt.training.training_loop import train  # Deferred: flags are checked before TensorFlow loads.
+    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
+    data = flags.config.input
+    if not data.data_dir:
+        raise ValueError("input.data_dir is empty. Name the folder of shards: --config.input.data_dir=...")
+    folder = ShardFolder.open(data.data_dir)
+    for split in (data.train_split, data.val_split):
+        folder.shard_paths(split)
+    command_line.check_can_be_folder("workdir", flags.workdir)
+    tensorflow_startup.start_tensorflow()
+    from im2txt.training.training_loop import train
 
     checkpoint = train(flags.config, flags.workdir)
     print(f"Best checkpoint: {checkpoint}")

@@ -19,7 +19,8 @@ from im2txt.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parent.parent
 TRAIN, EVALUATE, RUN_INFERENCE = "im2txt.train", "im2txt.evaluate", "im2txt.run_inference"
-CACHE_FEATURES = "data_prep.cache_features"
+EXPORT, REPORT = "im2txt.export", "im2txt.report"
+CACHE_FEATURES, VERIFY_DATA = "data_prep.cache_features", "data_prep.verify_data"
 SMALL = (
     "--config=flickr8k",
     "--config.encoder.backbone=SmallCNN",
@@ -42,7 +43,8 @@ def start(module, *flags, **environment):
     return subprocess.run(
         [sys.executable, "-m", module, *flags],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": path},
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
@@ -53,7 +55,8 @@ def succeed(module, *flags):
     """Runs a command in a process of its own and returns its standard output."""
     done = start(module, *flags)
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    for noise in ("Traceback", "oneDNN", "cuInit", "absl::InitializeLog"):
+        assert noise not in done.stderr
     return done.stdout
 
 
@@ -141,23 +144,62 @@ def figures(workdir, kind):
     return [row for row in rows if row["kind"] == kind]
 
 
+@pytest.fixture(scope="module")
+def no_tensorflow(tmp_path_factory):
+    """A place for PYTHONPATH where an import of TensorFlow ends the process."""
+    folder = tmp_path_factory.mktemp("trap")
+    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported.')\n")
+    return str(folder)
+
+
 @pytest.mark.parametrize(
-    ("module", "right", "wrong", "told"),
+    ("module", "flags", "wrong", "told"),
     [
         (TRAIN, [*SMALL, "--workdir=x"], "--config.training.num_epoch=3", "--config.training.num_epochs FLOAT"),
-        (EVALUATE, ["--workdir=x"], "--beam_size=0", "decoding.beam_size=0: must be at least 1."),
-        (RUN_INFERENCE, ["--workdir=x", "--input_files=y"], "--format=xml", "'xml'"),
+        (EVALUATE, ["--workdir=x"], "--beam_size=0", "decoding.beam_size=0: must be"),
+        (RUN_INFERENCE, ["--workdir=x", "y"], "--format=xml", "'xml'"),
         (CACHE_FEATURES, [*SMALL, "--data_dir=x", "--output_dir=y"], "--batch_size=0", "batch_size=0: must be at"),
     ],
 )
-def test_a_wrong_flag_is_named_before_tensorflow_is_imported(tmp_path, module, right, wrong, told):
-    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported.')\n")
-    assert start(module, *right, PYTHONPATH=str(tmp_path)).stderr == "TensorFlow was imported.\n"
-    refused = start(module, *right, wrong, PYTHONPATH=str(tmp_path))
+def test_a_wrong_flag_is_named_before_tensorflow_is_imported(no_tensorflow, module, flags, wrong, told):
+    refused = start(module, *flags, wrong, PYTHONPATH=no_tensorflow)
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert told in " ".join(refused.stderr.replace("│", " ").split())
     assert wrong.partition("=")[0].lstrip("-").split(".")[-1] in refused.stderr
     assert "TensorFlow was imported" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "flags", "told"),
+    [
+        (TRAIN, [*SMALL, "--workdir={run}", "--config.input.data_dir=x"], "No manifest.json in 'x'"),
+        (TRAIN, [*SMALL, "--workdir={run}", "--config.input.data_dir={data}", "--config.input.val_split=z"], "'z'"),
+        (TRAIN, [*SMALL, "--workdir={file}", "--config.input.data_dir={data}"], "--workdir={file}: {file} is a file,"),
+        (EVALUATE, ["--workdir=x"], "No x/config.json: 'x' is no run of im2txt.train."),
+        (EVALUATE, ["--workdir={file}"], "{file} is a file; a run is the folder that im2txt.train was given"),
+        (EVALUATE, ["--workdir={run}", "--split=z"], "Split 'z' is not in the manifest"),
+        (EVALUATE, ["--workdir={run}", "--output_dir={file}/x"], "--output_dir={file}/x: {file} is a file, not a"),
+        (RUN_INFERENCE, ["--workdir=x", "{file}"], "No x/config.json: 'x' is no run of im2txt.train."),
+        (RUN_INFERENCE, ["--workdir={run}", "no/such.jpg"], "No photograph matches 'no/such.jpg'."),
+        (CACHE_FEATURES, [*SMALL, "--data_dir=x", "--output_dir=y"], "No manifest.json in 'x'"),
+        (CACHE_FEATURES, [*SMALL, "--data_dir={data}", "--output_dir={file}"], "--output_dir={file}: {file} is a file"),
+        (EXPORT, ["--workdir=x", "--output_dir=y"], "No x/config.json: 'x' is no run of im2txt.train."),
+        (REPORT, ["--workdir=x"], "is no run of im2txt.train."),
+        (VERIFY_DATA, ["--data_dir=x", "--decode_images"], "No manifest.json in 'x'"),
+    ],
+)
+def test_a_wrong_path_is_named_before_tensorflow_is_imported(no_tensorflow, trained, data, module, flags, told):
+    places = {"run": trained.workdir, "data": data.data_dir, "file": __file__}
+    refused = start(module, *(flag.format(**places) for flag in flags), PYTHONPATH=no_tensorflow)
+    assert refused.stderr.startswith("error: ")
+    assert told.format(**places) in refused.stderr
+    assert refused.returncode == 1
+    assert "TensorFlow was imported" not in refused.stderr
+
+
+def test_right_flags_and_paths_lead_to_tensorflow(no_tensorflow, trained, photographs):
+    flags = [f"--workdir={trained.workdir}", str(photographs)]
+    assert start(RUN_INFERENCE, *flags, PYTHONPATH=no_tensorflow).stderr == "TensorFlow was imported.\n"
 
 
 def test_training_tells_its_progress_and_keeps_the_best_checkpoint(trained, data):
@@ -348,7 +390,7 @@ def test_captions_are_printed_with_their_probability_and_bad_files_named(trained
     assert [caption[:5] for caption in captions] == ["  0) ", "  1) "]
     chances = [float(caption.rpartition("(p=")[2].rstrip(")")) for caption in captions]
     assert 1 > chances[0] >= chances[1] > 0
-    assert f"skipped {tmp_path}/bad.jpg: truncated: " in ended.err
+    assert f"\rskipped {tmp_path}/bad.jpg: truncated: " in ended.err
     assert ended.err.splitlines()[-1] == "1 of 2 photographs could not be captioned."
 
 
@@ -484,3 +526,12 @@ def test_what_was_asked_for_and_is_not_there_is_named(trained, refused):
 def test_a_workdir_of_another_configuration_is_refused_with_the_difference(trained, data, refused):
     line = refused(TRAIN, *train_flags(data.data_dir, trained.workdir), "--config.decoder.num_lstm_units=17")
     assert line.startswith(f"error: {trained.workdir} holds a run of another configuration (decoder.num_lstm_units: 16")
+
+
+def test_a_report_of_a_split_that_was_not_scored_leaves_the_page_as_it_is(trained, scored, refused):
+    (trained.workdir / "report.html").write_text("The good page.")
+    line = refused(REPORT, f"--workdir={trained.workdir}", "--split=tset")
+    assert line.startswith("error: 'tset' was not evaluated: ")
+    assert f"python -m im2txt.evaluate --workdir={trained.workdir} --split=tset" in line
+    assert (trained.workdir / "report.html").read_text() == "The good page."
+    assert not (trained.workdir / "evaluation" / "tset").exists()

@@ -128,6 +128,29 @@ def test_the_numbers_are_printed_and_on_the_page(tmp_path: pathlib.Path, capsys:
     assert "zebra 7" in page
 
 
+def test_a_file_that_is_there_is_not_replaced_unasked(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_shards.write_folder(tmp_path)
+    page = tmp_path / "letter.html"
+    page.write_text("Dear reader,")
+    flags = [f"--data_dir={tmp_path}", f"--output_html={page}"]
+    with pytest.raises(FileExistsError, match="letter.html is there already, and is left as it is.*--overwrite"):
+        inspect_data.main(flags)
+    assert page.read_text() == "Dear reader,"
+    assert capsys.readouterr().out == ""
+    inspect_data.main([*flags, "--overwrite"])
+    assert "A zebra runs a." in page.read_text()
+
+
+def test_a_page_of_no_name_lies_with_its_shards_and_is_renewed(tmp_path: pathlib.Path) -> None:
+    fake_shards.write_folder(tmp_path)
+    page = tmp_path / "contact_sheet.html"
+    for split in ("train", "val"):
+        inspect_data.main([f"--data_dir={tmp_path}", f"--split={split}"])
+        assert f"{split}-0000" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

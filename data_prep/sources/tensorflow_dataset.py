@@ -14,7 +14,7 @@ from typing import Any
 
 from data_prep.sources import base
 from data_prep.sources.split_names import usual_split
-from im2txt.system import storage
+from im2txt.system import storage, tensorflow_startup
 
 _OPTIONS_NAME = "export_options.json"
 _INDEX_NAME = "photographs.jsonl"
@@ -88,6 +88,7 @@ class TensorflowDataset:
 
     def _export(self) -> Iterator[dict[str, Any]]:
         """Writes the photographs that are not there yet; yields a row of the index for each."""
+        tensorflow_startup.start_tensorflow()
         import tensorflow_datasets as tfds  # Deferred: it takes seconds to import, and a finished export needs none.
 
         builder = self._builder(tfds)

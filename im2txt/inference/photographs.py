@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
 from im2txt.images.image_files import PhotographOptions, UnusablePhotographError, read_photograph
 from im2txt.images.preprocessing import prepare_image
 from im2txt.model.image_encoder import image_format
 from im2txt.runs.run_folder import load_run
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""What is looked for in folders; files and globs are taken whatever their ending."""
+from im2txt.system.progress import progress_bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,31 +24,6 @@ class CaptionedPhotograph:
     path: str
     candidates: tuple[Candidate, ...] = ()
     error: str = ""
-
-
-def find_photographs(patterns: str) -> list[str]:
-    """Returns the files that comma-separated files, globs and folders name, each once, in order.
-
-    Raises:
-        FileNotFoundError: if one of them matches nothing.
-    """
-    paths: list[str] = []
-    for pattern in filter(None, patterns.split(",")):
-        if os.path.isdir(pattern):
-            found = sorted(
-                os.path.join(folder, name)
-                for folder, _, names in os.walk(pattern)
-                for name in names
-                if name.lower().endswith(IMAGE_ENDINGS)
-            )
-        else:
-            found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
-        if not found:
-            raise FileNotFoundError(f"No photograph matches {pattern!r}.")
-        paths += found
-    if not paths:
-        raise FileNotFoundError("No photographs were named: --input_files takes files, globs and folders.")
-    return list(dict.fromkeys(paths))
 
 
 def caption_photographs(
@@ -76,7 +46,7 @@ def caption_photographs(
         run.captioner, run.vocabulary, run.tokenizer, dataclasses.replace(run.config.decoding, **decoding)
     )
     remaining = iter(paths)
-    with tqdm(total=len(paths), desc="captioning", unit="image") as progress:
+    with progress_bar("captioning", total=len(paths), unit=" photographs") as progress:
         while batch := list(itertools.islice(remaining, batch_size)):
             images, errors = [], {}
             for path in batch:

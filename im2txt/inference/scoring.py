@@ -8,17 +8,18 @@ import os
 from typing import Any
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
 from im2txt.inference.caption_evaluation import Extras, score_and_write
 from im2txt.inference.caption_files import match_images
 from im2txt.metrics.perplexity import build_perplexity
 from im2txt.model.image_encoder import image_format
-from im2txt.runs.run_folder import Run, check_vocabulary, load_run, read_run_config
+from im2txt.runs.run_files import read_run_config
+from im2txt.runs.run_folder import Run, check_vocabulary, load_run
 from im2txt.shards import input_pipeline
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
+from im2txt.system.progress import progress_bar
 
 _TRAINING_SPLIT = "train"
 
@@ -56,7 +57,9 @@ def score_run(
     photograph_format = image_format(run.config.encoder) if data.encoder is None else None
     batches = input_pipeline.evaluation_batches(folder, split, photograph_format, batch_size)
     with folder.damage_named():
-        perplexity, _ = build_perplexity(run.captioner.word_losses)(tqdm(batches, desc="perplexity", unit="batch"))
+        perplexity, _ = build_perplexity(run.captioner.word_losses)(
+            progress_bar("perplexity", batches, unit=" batches")
+        )
     run = dataclasses.replace(
         run, config=dataclasses.replace(run.config, decoding=dataclasses.replace(run.config.decoding, **decoding))
     )
@@ -98,7 +101,7 @@ def _caption_all(run: Run, batches: tf.data.Dataset, num_images: int) -> dict[in
     """Captions every photograph once, also where several examples hold it."""
     generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, run.config.decoding)
     captions: dict[int, list[Candidate]] = {}
-    with tqdm(total=num_images, desc="captioning", unit="image") as progress:
+    with progress_bar("captioning", total=num_images, unit=" photographs") as progress:
         for batch in batches:
             image_ids = [int(image_id) for image_id in batch["image_id"]]
             new = [i for i, image_id in enumerate(image_ids) if image_id not in captions]

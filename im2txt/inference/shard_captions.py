@@ -19,7 +19,7 @@ import google_crc32c
 from im2txt.shards.completion import write_completion
 from im2txt.shards.image_records import ImageRecord, read_image_records
 from im2txt.shards.tfrecords import write_records
-from im2txt.system import storage
+from im2txt.system import storage, tensorflow_startup
 
 if TYPE_CHECKING:
     from im2txt.inference.photograph_captioner import CaptionedPhotograph, PhotographCaptioner
@@ -105,6 +105,7 @@ def caption_shard(job: CaptionJob) -> dict[str, Any]:
 @functools.lru_cache(maxsize=1)
 def _load(model: Model) -> PhotographCaptioner:
     """Loads the model once in each worker."""
+    tensorflow_startup.start_tensorflow()
     import tensorflow as tf  # Deferred: the process that hands out the jobs does without.
 
     from im2txt.inference.photograph_captioner import PhotographCaptioner

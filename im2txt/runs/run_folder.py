@@ -20,7 +20,7 @@ from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.model.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.runs import checkpoints
 from im2txt.runs.resume import check_resumed
-from im2txt.runs.run_files import CONFIG_NAME, DATA_NAME
+from im2txt.runs.run_files import CONFIG_NAME, DATA_NAME, read_run_config
 from im2txt.shards.manifest import EncoderEntry, Manifest
 from im2txt.system import storage
 from im2txt.text import vocabulary
@@ -123,14 +123,6 @@ def _check_reachable(workdir: str) -> None:
             f"--workdir={workdir}: TensorFlow cannot write checkpoints to {protocol}://, only to local folders and "
             f"{', '.join(f'{name}://' for name in known)}."
         )
-
-
-def read_run_config(workdir: str) -> ExperimentConfig:
-    """Reads the run's configuration; FileNotFoundError if the folder holds no run."""
-    path = storage.join(workdir, CONFIG_NAME)
-    if not storage.exists(path):
-        raise FileNotFoundError(f"No {path}: {workdir!r} is no run of im2txt.train.")
-    return ExperimentConfig.from_json(storage.read_text(path), path)
 
 
 def read_run_vocabulary(workdir: str) -> Vocabulary:

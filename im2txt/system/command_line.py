@@ -11,7 +11,7 @@ import re
 import runpy
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 
@@ -37,6 +37,7 @@ def parse(flags_class: type[Flags], description: str, argv: Sequence[str] | None
     """
     return tyro.cli(
         flags_class,
+        prog=_program(flags_class),
         description=description,
         args=argv,
         use_underscores=True,
@@ -60,19 +61,50 @@ def parse_with_config(flags_class: type[Flags], description: str, argv: Sequence
         try:
             values["config"] = load_config(name)
         except (ValueError, OSError) as error:
-            sys.exit(f"error: --config: {error}")
+            _refuse(f"--config: {error}")
     elif "--help" in arguments or "-h" in arguments:
         values["config"] = ExperimentConfig()
     else:
-        sys.exit(f"error: --config is required: one of {', '.join(config_names())}, or a path.")
+        _refuse(f"--config is required: one of {', '.join(config_names())}, or a path.")
     return tyro.cli(
         flags_class,
+        prog=_program(flags_class),
         description=description,
         args=arguments,
         default=flags_class(**values),
         use_underscores=True,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),  # Fields are written FIELD=True or =False.
     )
+
+
+def _program(flags_class: type[Any]) -> str:
+    """Returns what starts the command whose flags these are; under Bazel too, which starts it by another name."""
+    module = flags_class.__module__
+    if module == "__main__":
+        project = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        path = os.path.relpath(os.path.abspath(sys.modules[module].__file__ or ""), project)
+        module = path.removesuffix(".py").replace(os.sep, ".")
+    return f"python -m {module}"
+
+
+def _refuse(message: str) -> NoReturn:
+    """Ends the process as a bad flag does."""
+    print(f"error: {printable(message)}", file=sys.stderr)
+    sys.exit(2)
+
+
+def check_can_be_folder(flag: str, path: str) -> None:
+    """Raises NotADirectoryError if a local path, or what would be a folder above it, is a file."""
+    existing = "" if storage.is_remote(path) else os.path.abspath(path)
+    while existing and not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if existing and not os.path.isdir(existing):
+        raise NotADirectoryError(f"--{flag}={path}: {existing} is a file, not a folder. Name another place.")
+
+
+def printable(text: str) -> str:
+    """Returns text that a terminal shows as it is: control characters and undecodable bytes become escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def config_names() -> list[str]:
@@ -112,15 +144,13 @@ def run(main: Callable[[], int | None]) -> None:
     """
     if "BUILD_WORKING_DIRECTORY" in os.environ:  # `bazel run` starts elsewhere; relative paths are the user's.
         os.chdir(os.environ["BUILD_WORKING_DIRECTORY"])
-    # The TensorFlow runtime's start-up chatter would bury the command's own lines.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         sys.exit(main() or 0)
     except Exception as error:
         line = error_line(error)
         if line is None or os.environ.get("IM2TXT_TRACEBACK"):
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {printable(line)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

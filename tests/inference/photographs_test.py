@@ -11,65 +11,9 @@ from PIL import Image
 from im2txt.configuration import DecodingConfig, EncoderConfig, ExperimentConfig
 from im2txt.decoding.caption_generator import Candidate
 from im2txt.inference import photographs
-from im2txt.inference.photographs import caption_photographs, find_photographs
+from im2txt.inference.photographs import caption_photographs
 
 SIZE = 8
-
-
-def make_files(folder, *names):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"content")
-    return [str(folder / name) for name in names]
-
-
-def find(folder, *patterns):
-    found = find_photographs(",".join(str(folder / pattern) for pattern in patterns))
-    return [path.removeprefix(f"{folder}/") for path in found]
-
-
-def test_files_are_taken_in_the_order_given_whatever_their_ending(tmp_path):
-    make_files(tmp_path, "b.jpg", "a.txt", "c")
-    assert find(tmp_path, "c", "b.jpg", "a.txt") == ["c", "b.jpg", "a.txt"]
-
-
-def test_globs_are_sorted_and_may_go_deep(tmp_path):
-    make_files(tmp_path, "b.jpg", "a.jpg", "c.png", "deep/er/d.jpg")
-    assert find(tmp_path, "*.jpg") == ["a.jpg", "b.jpg"]
-    assert find(tmp_path, "**/*.jpg") == ["a.jpg", "b.jpg", "deep/er/d.jpg"]
-    assert find(tmp_path, "c.png", "*.jpg") == ["c.png", "a.jpg", "b.jpg"]
-
-
-def test_a_name_that_looks_like_a_glob_is_a_file_first(tmp_path):
-    make_files(tmp_path, "cat[1].jpg", "cat1.jpg")
-    assert find(tmp_path, "cat[1].jpg") == ["cat[1].jpg"]
-
-
-def test_folders_are_searched_through_for_photographs(tmp_path):
-    make_files(tmp_path, "x/b.JPG", "x/a.jpeg", "x/notes.txt", "x/.hidden", "x/sub/c.WebP", "x/sub/d.tiff", "y/e.jpg")
-    assert find(tmp_path, "x") == ["x/a.jpeg", "x/b.JPG", "x/sub/c.WebP", "x/sub/d.tiff"]
-    assert find(tmp_path, "y/", "x/sub") == ["y/e.jpg", "x/sub/c.WebP", "x/sub/d.tiff"]
-
-
-def test_each_photograph_comes_once(tmp_path):
-    make_files(tmp_path, "x/a.jpg", "x/b.jpg")
-    assert find(tmp_path, "x/b.jpg", "x", "x/*.jpg", "x/b.jpg") == ["x/b.jpg", "x/a.jpg"]
-
-
-@pytest.mark.parametrize("pattern", ["none.jpg", "*.png", "empty"])
-def test_a_pattern_without_a_photograph_is_named(tmp_path, pattern):
-    make_files(tmp_path, "a.jpg")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError) as error:
-        find(tmp_path, "a.jpg", pattern)
-    assert str(error.value) == f"No photograph matches '{tmp_path / pattern}'."
-
-
-@pytest.mark.parametrize("patterns", ["", ",", ",,"])
-def test_no_pattern_at_all_is_refused(patterns):
-    with pytest.raises(FileNotFoundError, match="No photographs were named: --input_files takes"):
-        find_photographs(patterns)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -51,8 +52,6 @@ def refusal(capsys, parse, *argv):
     """Exit status and what stands on standard error, with the frame's borders and line breaks taken out."""
     with pytest.raises(SystemExit) as stop:
         parse(*argv)
-    if isinstance(stop.value.code, str):  # The interpreter prints it and exits with status 1.
-        return 1, stop.value.code
     return stop.value.code, " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
@@ -170,7 +169,7 @@ def test_overrides_together_must_fit_each_other():
 )
 def test_an_experiment_that_is_not_there_is_refused_with_those_that_are(capsys, argv, message):
     status, told = refusal(capsys, parse_experiment, *argv)
-    assert status == 1
+    assert status == 2
     assert told.startswith(message)
     assert "such" in told or "flickr8k" in told
 
@@ -181,7 +180,7 @@ def test_a_python_file_without_an_experiment_is_refused(capsys, tmp_path, conten
     path.write_text(content)
     status, message = refusal(capsys, parse_experiment, f"--config={path}", "--workdir=x")
     assert (status, message) == (
-        1,
+        2,
         f"error: --config: {path} has no get_config() that returns an ExperimentConfig.",
     )
 
@@ -190,9 +189,52 @@ def test_a_config_json_that_does_not_fit_is_refused_with_its_name(capsys, tmp_pa
     path = tmp_path / "config.json"
     path.write_text('{"input": {"batch_size": 0}}')
     status, message = refusal(capsys, parse_experiment, f"--config={path}", "--workdir=x")
-    assert status == 1
+    assert status == 2
     assert message.startswith(f"error: --config: {path} is not a configuration")
     assert "input.batch_size=0: must be at least 1" in message
+
+
+@pytest.mark.parametrize("module", ["im2txt.train", "data_prep.build_shards"])
+@pytest.mark.parametrize("is_script", [False, True])  # Bazel starts the file itself.
+def test_help_names_a_command_that_can_be_run(module, is_script, tmp_path):
+    path = pathlib.Path(command_line.__file__).parents[2] / f"{module.replace('.', '/')}.py"
+    started = [str(path)] if is_script else ["-m", module]
+    environment = os.environ | {"PYTHONPATH": str(path.parents[1])}
+    done = subprocess.run(
+        [sys.executable, *started, "--help"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"usage: python -m {module} ")
+
+
+def test_a_place_for_a_folder_must_not_be_a_file_nor_lie_in_one(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for name in ("folder", "folder/new/run", "new"):
+        command_line.check_can_be_folder("workdir", str(tmp_path / name))
+    command_line.check_can_be_folder("workdir", "gs://bucket/run")
+    for name in ("file", "file/run", "file/runs/run"):
+        with pytest.raises(NotADirectoryError) as error:
+            command_line.check_can_be_folder("workdir", str(tmp_path / name))
+        told = f"--workdir={tmp_path / name}: {tmp_path}/file is a file, not a folder. Name another place."
+        assert str(error.value) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größe 猫.jpg", "größe 猫.jpg"),
+        ("two\nlines", "two\nlines"),
+        ("\x1b[31mred\r.jpg", r"\x1b[31mred\r.jpg"),
+        (os.fsdecode(b"caf\xe9.jpg"), r"caf\udce9.jpg"),
+    ],
+)
+def test_control_characters_are_shown_as_escapes(text, shown, capsys):
+    def main():
+        raise OSError(f"{text} is bad.")
+
+    assert command_line.printable(text) == shown
+    assert ended(main) == 1
+    assert capsys.readouterr().err == f"error: {shown} is bad.\n"
 
 
 def ended(main):
