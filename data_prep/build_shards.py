@@ -1,8 +1,8 @@
 """Turns photographs and captions into shards for training.
 
 Reads a source, splits it, builds the vocabulary from the training captions, and writes TFRecord shards, the splits'
-captions as COCO JSON, `word_counts.txt`, `skipped.jsonl` and, last, `manifest.json`. An interrupted build goes on
-where it was when the same command is given again.
+captions as COCO JSON, `word_counts.txt`, `skipped.jsonl`, `source.json` and, last, `manifest.json`. An interrupted
+build goes on where it was when the same command is given again.
 
     python -m data_prep.build_shards flickr8k --images_dir=Flicker8k_Dataset --text_dir=Flickr8k_text --output_dir=out
 """

@@ -135,7 +135,7 @@ def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
             raise RuntimeError(f"{response.url}: a partial answer without a sound Content-Range.")
         return int(match[1]), None if match[2] == "*" else int(match[2])
     length = response.headers.get("Content-Length")
-    return 0, int(length) if length else None
+    return 0, int(length) if length and length.isdecimal() else None
 
 
 @contextlib.contextmanager

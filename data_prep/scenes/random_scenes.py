@@ -45,7 +45,7 @@ class Shape:
         position: one of `POSITIONS`; of two shapes, one is left and the other right, or one top and the other bottom.
         x: pixels from the left border to the shape's middle.
         y: pixels from the upper border to the shape's middle.
-        radius: pixels; the shape lies within this circle.
+        radius: pixels; the shape lies within this circle, save for a moon's tips, which reach 8 % farther out.
     """
 
     shape: str

@@ -109,7 +109,7 @@ def _moon_corners(corners: int = 24) -> list[tuple[float, float]]:
     return [(0.85 * (x + 0.5), 0.85 * y) for x, y in outer + inner]
 
 
-# Corners around (0, 0) within the unit circle, x to the right and y down.
+# Corners around (0, 0), x to the right and y down; within the unit circle, save for the moon's tips.
 OUTLINES = {
     "circle": _circle_corners(),
     "square": [(-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)],

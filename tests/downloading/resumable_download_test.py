@@ -28,6 +28,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.honours_range = honours_range
         self.content = CONTENT
+        self.content_length = None
         self.behaviours = [None]
         self.ranges = []
         self.url = f"http://127.0.0.1:{self.server_port}/zips/a.zip"
@@ -56,7 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_response(200)
         body = server.content[start:]
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", server.content_length or str(len(body)))
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body[:behaviour])
@@ -170,6 +171,13 @@ def test_a_partial_answer_that_does_not_say_which_part_is_refused(serve, tmp_pat
     with pytest.raises(RuntimeError, match=r"/zips/a\.zip: a partial answer without a sound Content-Range"):
         download(server.url, str(tmp_path / "a.zip"), len(CONTENT), SHA256, AT_ONCE)
     assert part.read_bytes() == CONTENT[:40_000]
+
+
+def test_a_senseless_content_length_is_no_content_length(serve, tmp_path):
+    server = serve()
+    server.content_length = "many"
+    download(server.url, str(tmp_path / "a.zip"), len(CONTENT), SHA256, AT_ONCE)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
 
 
 def test_a_partial_answer_need_not_tell_the_whole_size(serve, tmp_path):
