@@ -1,7 +1,7 @@
 # make demo    sets up, then draws, trains, scores and shows a captioner on an embedded data set
 # make test    sets up, then runs lint, types and the whole test suite
 # make bazel   builds everything with Bazel, runs the small tests and one command
-# make bench   runs the benchmarks and prints their tables
+# make bench   runs the benchmarks and prints their tables; BENCH_FLAGS=--rounds=1 for a quick look
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 DEMO := demo_output
@@ -33,8 +33,7 @@ bazel: .venv/.ready
 	.ci/bazel
 
 bench: .venv/.ready
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-java-metrics.txt
-	for benchmark in benchmarks/*.py; do \
-		name=$$(basename $$benchmark .py); \
-		[[ $$name == timing ]] || $(PYTHON) -m benchmarks.$$name || exit 1; \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-java-metrics.txt
+	set -e; for benchmark in benchmarks/*.py; do \
+		$(PYTHON) -m benchmarks.$$(basename $$benchmark .py) $(BENCH_FLAGS); \
 	done

@@ -7,6 +7,7 @@ rate of one large product; on few rows they are bound by reading the weights ins
 Run it as `python -m benchmarks.beam_search`; it takes about a minute on two cores.
 """
 
+import dataclasses
 import heapq
 import math
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import timing
+from benchmarks.parts import timing
 from im2txt.decoding import beam_search
 from im2txt.decoding.search_result import SearchResult
+from im2txt.system import command_line
 
 NUM_LSTM_UNITS = 512
 VOCAB_SIZE = 12_000
@@ -30,6 +32,14 @@ ORIGINAL_IMAGES = 4  # at most this many images for the original: it takes one a
 State = tuple[tf.Tensor, tf.Tensor]
 BestWords = Callable[[np.ndarray], list[tuple[int, float]]]
 Sentence = tuple[float, tuple[int, ...], Any]  # log_prob, word_ids, state
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkFlags:
+    """Flags of the benchmark."""
+
+    rounds: int = 5
+    """Timed runs of each variant, after one that is not."""
 
 
 class RandomDecoder:
@@ -154,6 +164,12 @@ def compare(batch_size: int, rounds: int) -> None:
     print(f"Same best caption from both: {sum(agreeing)} of {len(agreeing)}.")
 
 
+def main() -> None:
+    """Compares both searches on one photograph and on 32."""
+    flags = command_line.parse(BenchmarkFlags, __doc__ or "")
+    for batch_size in (1, 32):
+        compare(batch_size, flags.rounds)
+
+
 if __name__ == "__main__":
-    compare(batch_size=1, rounds=9)
-    compare(batch_size=32, rounds=5)
+    command_line.run(main)

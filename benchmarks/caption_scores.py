@@ -23,7 +23,7 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 from pycocoevalcap.rouge.rouge import Rouge
 
-from benchmarks import timing
+from benchmarks.parts import timing
 from im2txt.metrics.caption_metrics import METRICS, CaptionScorer
 from im2txt.metrics.constant_caption import best_constant_caption
 from im2txt.metrics.evaluation import evaluate
@@ -32,7 +32,6 @@ from im2txt.text.coco_tokenization import coco_tokens
 IMAGES = 5000
 REFERENCES = 5
 BATCHES = (64, 320)
-ROUNDS = 3
 
 Hypotheses = dict[int, str]
 References = dict[int, list[str]]
@@ -127,7 +126,7 @@ class Data:
         return pycocoevalcap_scores(self.hypothesis_words, self.reference_words)
 
 
-def time_scores(data: Data) -> None:
+def time_scores(data: Data, rounds: int) -> None:
     """Whole corpora."""
     theirs, ours = data.theirs(), data.ours()
     print("largest difference:", max(abs(a - ours[name]) for a, name in zip(theirs, METRICS, strict=True)))
@@ -140,12 +139,12 @@ def time_scores(data: Data) -> None:
             "ours, whole evaluation": data.whole,
             "ours, best constant caption": lambda: best_constant_caption(scorer),
         },
-        ROUNDS,
+        rounds,
     )
     timing.print_table(f"{len(data.references)} images", timings, baseline="pycocoevalcap, from words", item_name="run")
 
 
-def time_reward(data: Data) -> None:
+def time_reward(data: Data, rounds: int) -> None:
     """Batches of captions of random images."""
     frequencies = CiderScorer()
     for image, captions in data.reference_words.items():
@@ -161,7 +160,7 @@ def time_reward(data: Data) -> None:
                 "pycocoevalcap": lambda h=hypotheses: pycocoevalcap_reward(h, data.reference_words, frequencies),
                 "ours": lambda w=words, i=images: cider.scores(w, i),
             },
-            5 * ROUNDS,
+            5 * rounds,
         )
         title = f"CIDEr-D as a reward, batches of {batch_size} captions"
         timing.print_table(title, timings, baseline="pycocoevalcap", items=batch_size, item_name="caption")
@@ -171,10 +170,12 @@ def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--captions", default="", help="Flickr8k.token.txt; empty makes captions")
-    path = parser.parse_args().captions
+    parser.add_argument("--rounds", type=int, default=3, help="timed runs of each variant, after one that is not")
+    flags = parser.parse_args()
+    path = flags.captions
     data = Data(path)
-    time_scores(data)
-    time_reward(data)
+    time_scores(data, flags.rounds)
+    time_reward(data, flags.rounds)
     for which in ("pycocoevalcap", "ours"):
         before, after = peak_mib(which, path)
         print(f"peak memory, {which}: {after:.0f} MiB, of which {before:.0f} before it began")

@@ -31,7 +31,7 @@ import time
 
 import numpy as np
 
-from benchmarks import timing
+from benchmarks.parts import timing
 from im2txt.system import command_line
 
 CAPTIONS_PER_IMAGE = 5
@@ -74,7 +74,9 @@ def show_speed(folder: str, num_images: int, rounds: int) -> None:
     sizes: dict[str, int] = {}
     cpu_secs: dict[str, float] = {}
     ours = functools.partial(build_command, folder, shards=8)
-    original = python("benchmarks.original_preparation", f"{folder}/train.json", f"{folder}/images", f"{folder}/out")
+    original = python(
+        "benchmarks.parts.original_preparation", f"{folder}/train.json", f"{folder}/images", f"{folder}/out"
+    )
     variants = {
         "original, 8 threads": original,
         "pair, --verify=header": ours("--layout=pair"),
@@ -178,7 +180,7 @@ def build_command(folder: str, *flags: str, shards: int) -> list[str]:
 
 def copy_command(folder: str, copies: int) -> list[str]:
     """The command that copies every photograph with a checksum, and does nothing else."""
-    return python("benchmarks.raw_copy", f"{folder}/images", f"{folder}/out", str(copies))
+    return python("benchmarks.parts.raw_copy", f"{folder}/images", f"{folder}/out", str(copies))
 
 
 def run(command: list[str], folder: str, name: str, sizes: dict[str, int], cpu_secs: dict[str, float]) -> None:
@@ -199,4 +201,4 @@ def run_measured(command: list[str]) -> resource.struct_rusage:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

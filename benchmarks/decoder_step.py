@@ -11,16 +11,18 @@ Run it as `python -m benchmarks.decoder_step`; it takes about three minutes on t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import timing
+from benchmarks.parts import timing
 from im2txt.configuration import DecoderConfig, OptimizationConfig
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
+from im2txt.system import command_line
 from im2txt.training.optimization import Optimizer
 from im2txt.training.train_step import Trainer
 
@@ -31,9 +33,16 @@ LEARNING_RATE = 0.1
 CLIP_NORM = 5.0
 DROPOUT_RATE = 0.3
 BATCHES_PER_CALL = {32: 16, 256: 8}
-ROUNDS = 3
 
 Batch = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkFlags:
+    """Flags of the benchmark."""
+
+    rounds: int = 3
+    """Timed runs of each variant, after one that is not."""
 
 
 def captions(count: int, generator: np.random.Generator) -> list[np.ndarray]:
@@ -127,6 +136,7 @@ def flops_per_call(batch_size: int) -> float:
 
 def main() -> None:
     """Measures both batch sizes and prints a table each."""
+    flags = command_line.parse(BenchmarkFlags, __doc__ or "")
     peaks = {dtype: timing.measure_matmul_peak(dtype=dtype) for dtype in ("float32", "bfloat16")}
     for dtype, peak in peaks.items():
         print(f"large {dtype} product: {peak / 1e9:.0f} GFLOP/s")
@@ -137,7 +147,7 @@ def main() -> None:
                 "ours, float32": ours(batch_size, tf.float32),
                 "ours, bfloat16": ours(batch_size, tf.bfloat16),
             },
-            ROUNDS,
+            flags.rounds,
         )
         timing.print_table(
             f"Decoder training, batch {batch_size} (limit: bfloat16 products of real words)",
@@ -150,4 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

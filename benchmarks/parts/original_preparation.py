@@ -4,7 +4,7 @@ Every caption becomes a record of its own that holds the photograph once more. E
 session; for each caption the photograph is read and decoded to see whether it is sound, a protocol buffer is built,
 and TensorFlow's writer writes it.
 
-    python -m benchmarks.original_preparation CAPTIONS.json IMAGES_DIR OUTPUT_DIR
+    python -m benchmarks.parts.original_preparation CAPTIONS.json IMAGES_DIR OUTPUT_DIR
 """
 
 import collections
