@@ -24,8 +24,8 @@ from im2txt.system import command_line, progress, tensorflow_startup
 class RunInferenceFlags:
     """Flags of the command."""
 
-    workdir: str
-    """Folder of the run whose best checkpoint writes the captions."""
+    workdir: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+    """Folder of the run whose best checkpoint writes the captions; given again, the mean of the runs does."""
     photographs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTOGRAPH ...")] = ()
     """Photographs: files, globs and folders, which are searched through and through."""
     input_files: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -38,6 +38,8 @@ class RunInferenceFlags:
     """Photographs per batch."""
 
     def __post_init__(self) -> None:
+        if not self.workdir:
+            raise ValueError("--workdir is required: the folder of a run.")
         if not self.photographs + self.input_files:
             raise ValueError("No photographs were named: name files, globs or folders.")
         if self.batch_size < 1:
@@ -56,24 +58,27 @@ def main(argv: list[str] | None = None) -> int:
     from im2txt.inference.named_photographs import find_photographs
     from im2txt.runs.run_files import read_run_config
 
-    read_run_config(flags.workdir)
+    for workdir in flags.workdir:
+        read_run_config(workdir)
     paths = find_photographs(flags.photographs + flags.input_files)
     tensorflow_startup.start_tensorflow()
+    from im2txt.inference.photograph_captioner import PhotographCaptioner
     from im2txt.inference.photographs import caption_photographs
 
+    captioner = PhotographCaptioner.load(*flags.workdir, **flags.decoding())
     failed = 0
-    for result in caption_photographs(flags.workdir, paths, flags.batch_size, flags.decoding()):
-        name = command_line.printable(result.path)
+    for path, result in caption_photographs(captioner, paths, flags.batch_size):
+        name = command_line.printable(path)
         if result.error:
             failed += 1
             progress.write_line(f"skipped {name}: {command_line.printable(result.error)}", sys.stderr)
         elif flags.format == "json":
             captions = [dataclasses.asdict(candidate) for candidate in result.candidates]
-            progress.write_line(json.dumps({"file": result.path, "captions": captions}, ensure_ascii=False), sys.stdout)
+            progress.write_line(json.dumps({"file": path, "captions": captions}, ensure_ascii=False), sys.stdout)
         else:
             lines = [f"Captions for {name}:"]
             for rank, candidate in enumerate(result.candidates):
-                lines.append(f"  {rank}) {candidate.caption} (p={math.exp(candidate.log_prob):.6f})")
+                lines.append(f"  {rank}) {candidate.caption} (p={math.exp(candidate.log_prob):.3g})")
             progress.write_line("\n".join(lines), sys.stdout)
     if failed:
         print(f"{failed} of {len(paths)} photographs could not be captioned.", file=sys.stderr)

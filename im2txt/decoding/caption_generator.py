@@ -20,6 +20,10 @@ from im2txt.text.vocabulary import Vocabulary
 class StepModel(Protocol):
     """What a search asks of a captioner, or of several that speak as one."""
 
+    @property
+    def vocab_size(self) -> int:
+        """V, the words that log probabilities are given of."""
+
     def initial_state(self, batch: dict[str, tf.Tensor]) -> State:
         """Returns the state before `<S>`, a nest of [B, ...]."""
 

@@ -5,12 +5,15 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from fakes import jpeg
 from PIL import Image
 
 from im2txt.configuration import DecodingConfig, EncoderConfig, ExperimentConfig
 from im2txt.decoding.caption_generator import Candidate
-from im2txt.inference import photographs
+from im2txt.images.preprocessing import decode_image
+from im2txt.inference import photograph_captioner
+from im2txt.inference.photograph_captioner import PhotographCaptioner
 from im2txt.inference.photographs import caption_photographs
 
 SIZE = 8
@@ -37,9 +40,14 @@ def captioned(monkeypatch):
     run = types.SimpleNamespace(
         config=config, captioner="captioner", vocabulary="vocabulary", tokenizer="tokenizer", step=1, checkpoint=""
     )
-    monkeypatch.setattr(photographs, "load_run", lambda workdir: run if workdir == "/run" else None)
-    monkeypatch.setattr(photographs, "CaptionGenerator", Generator)
+    monkeypatch.setattr(photograph_captioner, "load_run", lambda workdir: run if workdir == "/run" else None)
+    monkeypatch.setattr(photograph_captioner, "CaptionGenerator", Generator)
     return seen
+
+
+def caption(workdir, paths, batch_size, **decoding):
+    """(path, result) of each."""
+    return list(caption_photographs(PhotographCaptioner.load(workdir, **decoding), paths, batch_size))
 
 
 def save(path, pixels, **options):
@@ -56,8 +64,9 @@ def slope(height=40, width=64):
 def test_photographs_are_captioned_in_order_in_batches(captioned, tmp_path):
     levels = [250, 30, 90, 170, 10]
     paths = [save(tmp_path / f"{i}.png", np.full((5, 9, 3), v, np.uint8)) for i, v in enumerate(levels)]
-    results = list(caption_photographs("/run", paths, 2, {}))
-    assert [result.path for result in results] == paths
+    named = caption("/run", paths, 2)
+    assert [path for path, _ in named] == paths
+    results = [result for _, result in named]
     assert [float(result.candidates[0].caption) for result in results] == pytest.approx(
         np.array(levels) / 255, abs=0.01
     )
@@ -67,14 +76,14 @@ def test_photographs_are_captioned_in_order_in_batches(captioned, tmp_path):
 
 def test_flags_replace_the_run_s_decoding(captioned, tmp_path):
     path = save(tmp_path / "a.png", slope())
-    list(caption_photographs("/run", [path], 1, {"beam_size": 7}))
+    caption("/run", [path], 1, beam_size=7)
     assert captioned.decoding == DecodingConfig(beam_size=7, max_caption_length=9)
-    list(caption_photographs("/run", [path], 1, {}))
+    caption("/run", [path], 1)
     assert captioned.decoding == DecodingConfig(beam_size=3, max_caption_length=9)
 
 
 def images_of(captioned, path):
-    (result,) = caption_photographs("/run", [path], 1, {})
+    ((_, result),) = caption("/run", [path], 1)
     assert result.error == ""
     return captioned.batches[-1][0]
 
@@ -129,8 +138,9 @@ def test_a_damaged_photograph_is_reported_and_the_others_go_on(captioned, tmp_pa
         (tmp_path / name).write_bytes(data)
     paths = [str(tmp_path / name) for name in content] + [str(tmp_path / "gone.jpg")]
     for batch_size in (1, 2, 16):
-        results = list(caption_photographs("/run", paths, batch_size, {}))
-        assert [result.path for result in results] == paths
+        named = caption("/run", paths, batch_size)
+        assert [path for path, _ in named] == paths
+        results = [result for _, result in named]
         errors = [result.error.partition(":")[0] for result in results]
         assert errors[:1] + errors[4:5] == ["", ""]
         assert errors[1] == "truncated"
@@ -148,12 +158,16 @@ def _png():
     return stream.getvalue()
 
 
-def test_a_jpeg_whose_pixels_do_not_decode_is_reported(captioned, tmp_path):
-    data = bytearray(jpeg(1))
-    data[data.index(b"\xff\xc4") + 5] = 200  # No code of one bit can name 200 symbols.
-    (tmp_path / "odd.jpg").write_bytes(data)
-    good = save(tmp_path / "good.png", slope())
-    odd, fine = caption_photographs("/run", [str(tmp_path / "odd.jpg"), good], 2, {})
+def test_a_jpeg_whose_pixels_do_not_decode_is_reported(captioned, tmp_path, monkeypatch):
+    # No photograph is known that passes the walk over its markers and not the decoder; one may come.
+    def decode(encoded_image):
+        if encoded_image == jpeg(1):
+            raise tf.errors.InvalidArgumentError(None, None, "Invalid JPEG data")
+        return decode_image(encoded_image)
+
+    monkeypatch.setattr(photograph_captioner, "decode_image", decode)
+    (tmp_path / "odd.jpg").write_bytes(jpeg(1))
+    (_, odd), (_, fine) = caption("/run", [str(tmp_path / "odd.jpg"), save(tmp_path / "good.png", slope())], 2)
     assert odd.error == "damaged: the decoder refuses its data"
     assert not odd.candidates
     assert fine.candidates
