@@ -377,6 +377,19 @@ def test_a_strict_check_decodes_a_photograph_once_and_not_once_per_caption(data,
     assert content(folders[0]) == content(folders[1])
 
 
+def test_what_killed_workers_leave_is_removed_when_a_build_ends_in_an_error(data, output):
+    class Killed:
+        def run(self, function, jobs, advice):
+            yield function(next(iter(jobs)))
+            storage.write_bytes(storage.join(output, ".tmp-17-0a0b0c0d"), b"half")
+            raise RuntimeError("A worker process was killed")
+
+    with pytest.raises(RuntimeError, match="A worker process was killed"):
+        prepare(data.source, output, OPTIONS, Killed())
+    assert not any(name.startswith(".tmp-") for name in os.listdir(output))
+    assert sum("-of-" in name for name in os.listdir(output)) == 1
+
+
 def test_a_second_build_at_the_same_time_is_refused(data, output):
     with folder_lock(output, "--output_dir"), pytest.raises(RuntimeError, match="Another process is writing into"):
         prepare(data.source, output, OPTIONS, ONE)
@@ -494,6 +507,8 @@ def test_options_reach_the_shards(data, output, tmp_path):
     assert storage.read_text(storage.join(output, "word_counts.txt")) == "dog 3\n<S> 2\n</S> 2"
     encoded = read_split(output, "train")[0].context.feature["image/data"].bytes_list.value[0]
     assert tf.io.decode_jpeg(encoded).shape == (15, 20, 3)
+    words = read_split(output, "train")[0].feature_lists.feature_list["image/caption"].feature[0].bytes_list.value
+    assert {len(word.decode()) for word in words[1:-1]} == {1}  # Characters.
     assert ShardFolder(output, manifest).read_vocabulary().word_to_id("dog") == 0
 
 
