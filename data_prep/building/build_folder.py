@@ -101,7 +101,7 @@ def _list_names(output_dir: str) -> list[str]:
 def _is_intact(folder: ShardFolder) -> bool:
     try:
         for split in folder.manifest.splits:
-            folder.shard_paths(split)
+            folder.check_shards(split)
     except (FileNotFoundError, ValueError):
         return False
     return True

@@ -24,10 +24,11 @@ from im2txt.model.image_encoder import ImageEncoder, image_format
 from im2txt.runs import checkpoints, run_folder
 from im2txt.shards import manifest
 from im2txt.shards.completion import completion_path, read_completion, write_completion
+from im2txt.shards.damaged_records import find_damage
 from im2txt.shards.manifest import EncoderEntry, Manifest, ShardEntry, SplitEntry
 from im2txt.shards.records import parse_example, replace_image_with_features
 from im2txt.shards.references import references_name
-from im2txt.shards.shard_folder import ShardFolder
+from im2txt.shards.shard_folder import UNFINISHED_FEATURES_NAME, ShardFolder
 from im2txt.shards.tfrecords import write_records
 from im2txt.system import storage
 from im2txt.system.folder_lock import folder_lock
@@ -35,7 +36,10 @@ from im2txt.text.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
 
 
 def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_size: int, seed: int) -> Manifest:
-    """Writes the feature shards of a folder of image shards; shards that are there already are kept.
+    """Writes the feature shards of a folder of image shards.
+
+    A finished folder of the same encoder and photographs is left as it is. Of an interrupted run the whole shards are
+    kept; of a finished one that has lost shards, the others.
 
     Args:
         data_dir: image shards with their manifest.
@@ -61,17 +65,19 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         raise ValueError("encoder.trainable=True: features can be cached of a frozen encoder only.")
     if os.path.realpath(data_dir) == os.path.realpath(output_dir):
         raise ValueError(f"--output_dir is --data_dir ({data_dir}); feature shards need a folder of their own.")
-    paths = {name: folder.shard_paths(name) for name in source.splits}
+    paths = {name: folder.check_shards(name) for name in source.splits}
     keras.utils.set_random_seed(seed)
     encoder = ImageEncoder(config)
     entry = _encoder_entry(config, encoder, data_dir)
     with folder_lock(output_dir, "--output_dir"):
-        _check_same_encoder(output_dir, entry)
+        fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
+        finished = _finished(output_dir, entry, fingerprint)
+        if finished is not None:
+            return finished
         checkpoints.write_variables(os.path.join(output_dir, run_folder.FEATURE_ENCODER_NAME), encoder.variables)
         for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
             storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
-        fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
-        writer = _ShardWriter(source, encoder, image_format(config), output_dir, batch_size, fingerprint)
+        writer = _ShardWriter(folder, encoder, image_format(config), output_dir, batch_size, fingerprint)
         total = sum(split.examples for split in source.splits.values())
         splits = {}
         with tqdm(total=total, unit="image", desc="encoding") as progress:
@@ -97,10 +103,44 @@ def _encoder_entry(config: EncoderConfig, encoder: ImageEncoder, data_dir: str) 
     )
 
 
-def _check_same_encoder(output_dir: str, entry: EncoderEntry) -> None:
-    if not storage.exists(storage.join(output_dir, manifest.FILE_NAME)):
-        return
-    existing = ShardFolder.open(output_dir).manifest.encoder
+def _finished(output_dir: str, entry: EncoderEntry, fingerprint: str) -> Manifest | None:
+    """Returns the manifest of a folder that is finished and whole; prepares any other to be written.
+
+    If shards of a finished folder are gone or cut short, the others get completion records and the manifest goes.
+    """
+    storage.remove_temporaries(output_dir)
+    manifest_path = storage.join(output_dir, manifest.FILE_NAME)
+    if storage.exists(manifest_path):
+        folder = ShardFolder.open(output_dir)
+        _check_same_encoder(output_dir, folder.manifest.encoder, entry)
+        if _is_whole(folder):
+            result = dataclasses.replace(folder.manifest, encoder=entry)  # The photographs may have a new place.
+            if result != folder.manifest:
+                manifest.write_manifest(output_dir, result)
+            return result
+        for shard in (shard for split in folder.manifest.splits.values() for shard in split.shards):
+            write_completion(
+                output_dir,
+                {"name": shard.name, "fingerprint": fingerprint, "bytes": shard.bytes, "crc32c": shard.crc32c},
+            )
+    storage.write_text(storage.join(output_dir, UNFINISHED_FEATURES_NAME), "")
+    storage.remove(manifest_path)
+    return None
+
+
+def _is_whole(folder: ShardFolder) -> bool:
+    encoder = storage.join(folder.path, run_folder.FEATURE_ENCODER_NAME)
+    try:
+        for split in folder.manifest.splits:
+            folder.check_shards(split)
+            storage.size(storage.join(folder.path, references_name(split)))
+        folder.read_vocabulary()
+        return all(storage.exists(encoder + suffix) for suffix in (".index", ".data-00000-of-00001"))
+    except (OSError, ValueError):
+        return False
+
+
+def _check_same_encoder(output_dir: str, existing: EncoderEntry | None, entry: EncoderEntry) -> None:
     if existing is None:
         raise ValueError(f"{output_dir} holds a finished set of photographs' shards. Name another --output_dir.")
     # The source is known by its manifest's checksum, however its folder is written.
@@ -118,19 +158,22 @@ class _ShardWriter:
 
     def __init__(
         self,
-        source: Manifest,
+        source: ShardFolder,
         encoder: ImageEncoder,
         photograph_format: ImageFormat,
         output_dir: str,
         batch_size: int,
         fingerprint: str,
     ):
+        self._source = source
         self._output_dir = output_dir
         self._batch_size = batch_size
         self._fingerprint = fingerprint
 
+        layout = source.manifest.layout
+
         def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            encoded_image = parse_example(serialized, source.layout)["encoded_image"]
+            encoded_image = parse_example(serialized, layout)["encoded_image"]
             return serialized, prepare_image(encoded_image, photograph_format)
 
         # Both are traced once; once per shard would cost more than encoding a small one.
@@ -163,9 +206,11 @@ class _ShardWriter:
                     yield replace_image_with_features(example, features)
                 progress.update(len(images))
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            reason = str(error).partition("\n")[0]
+            damage = find_damage([path], self._source.manifest, len(self._source.read_vocabulary()))
+            if damage is None:
+                raise
             raise ValueError(
-                f"{path} is damaged: {reason} Run `python -m data_prep.verify_data --data_dir={os.path.dirname(path)}`."
+                f"A shard is damaged: {damage}. Run `python -m data_prep.verify_data --data_dir={self._source.path}`."
             ) from error
 
 
@@ -175,4 +220,5 @@ def _finish(source: Manifest, splits: dict[str, SplitEntry], entry: EncoderEntry
     for split in splits.values():
         for shard in split.shards:
             storage.remove(completion_path(output_dir, shard.name))
+    storage.remove(storage.join(output_dir, UNFINISHED_FEATURES_NAME))
     return result

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from im2txt.shards import manifest, references, shard_names
-from im2txt.shards.manifest import Manifest
+from im2txt.shards import manifest, references, shard_names, tfrecords
+from im2txt.shards.manifest import Manifest, ShardEntry
 from im2txt.shards.references import References
 from im2txt.system import storage
 from im2txt.text import vocabulary
 from im2txt.text.vocabulary import Vocabulary
+
+UNFINISHED_FEATURES_NAME = ".unfinished-features"
+"""Lies in a folder while features are being written into it."""
+_READERS = 16
+"""Shards looked at in parallel; a disk that is not local answers each of them late."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +42,11 @@ class ShardFolder:
         """
         name = storage.join(path, manifest.FILE_NAME)
         if not storage.exists(name):
+            features = storage.exists(storage.join(path, UNFINISHED_FEATURES_NAME))
+            command = "cache_features" if features else "build_shards"
             raise FileNotFoundError(
                 f"No {manifest.FILE_NAME} in {path!r}: the folder is no finished set of shards. Finish it with "
-                f"`python -m data_prep.build_shards --output_dir={path}` (an interrupted build goes on where it was)."
+                f"`python -m data_prep.{command} --output_dir={path}` (an interrupted one goes on where it was)."
             )
         return cls(path, Manifest.from_json(storage.read_text(name, storage.MAX_DOCUMENT_BYTES), name))
 
@@ -59,37 +67,65 @@ class ShardFolder:
         return references.read_references(self.path, split)
 
     def shard_paths(self, split: str) -> list[str]:
-        """Returns the paths of a split's shards after checking that each is there with its size.
+        """Returns the paths of a split's shards after checking each; see `check_shards`.
 
         Raises:
             FileNotFoundError: if shards are missing.
-            ValueError: if a shard's size is not the manifest's, or the split unknown.
+            ValueError: if a shard is not the manifest's, or the split unknown or without photographs.
         """
-        entries = self.manifest.split(split).shards
+        self.manifest.split(split)
+        return self.check_shards(split)
+
+    def check_shards(self, split: str) -> list[str]:
+        """Checks that each shard of a split is there with its size and its number of records.
+
+        Returns:
+            The paths, none for a split that holds nothing.
+
+        Raises:
+            FileNotFoundError: if shards are missing.
+            ValueError: if a shard's size, or the length of a record in it, is not what the manifest and the file allow.
+        """
+        entries = self.manifest.splits[split].shards
         names = set(storage.list_names(self.path))
         if any(entry.name not in names for entry in entries):
             shard_names.complete_shard_set(names & {entry.name for entry in entries}, split, self.path)
             raise FileNotFoundError(f"{self.path} lacks shards that its manifest lists. Build the folder again.")
-        paths = []
-        for entry in entries:
-            path = storage.join(self.path, entry.name)
-            if storage.size(path) != entry.bytes:
-                raise ValueError(
-                    f"{path} has {storage.size(path)} bytes, its manifest says {entry.bytes}: the shard is damaged. "
-                    f"Run `python -m data_prep.verify_data --data_dir={self.path}`."
-                )
-            paths.append(path)
-        return paths
+        with ThreadPoolExecutor(min(_READERS, len(entries))) as pool:
+            return list(pool.map(self._check_shard, entries))
+
+    def _check_shard(self, entry: ShardEntry) -> str:
+        path = storage.join(self.path, entry.name)
+        advice = f"Run `python -m data_prep.verify_data --data_dir={self.path}`."
+        if (size := storage.size(path)) != entry.bytes:
+            problem = f"has {size} bytes, its manifest says {entry.bytes}: the shard is damaged"
+            raise ValueError(f"{path} {problem}. {advice}")
+        try:
+            tfrecords.check_framing(path, entry.examples)
+        except ValueError as error:
+            raise ValueError(f"{error} {advice}") from error
+        return path
 
     @contextmanager
     def damage_named(self) -> Iterator[None]:
-        """Turns TensorFlow's word on a damaged record, wherever it is read, into a ValueError that says what to do."""
+        """Turns TensorFlow's word on a record it cannot read or decode into a ValueError that names it.
+
+        TensorFlow does not say which record it was, so all shards are read until it is found; an error that no record
+        explains is raised as it is.
+        """
         import tensorflow as tf  # Deferred: most of what opens a folder needs no TensorFlow.
 
         try:
             yield
-        except tf.errors.DataLossError as error:
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+            from im2txt.shards import damaged_records
+
+            print(f"Looking for the damaged record in {self.path} ...", flush=True)
+            paths = [path for split in self.manifest.splits for path in self.check_shards(split)]
+            damage = damaged_records.find_damage(paths, self.manifest, len(self.read_vocabulary()))
+            if damage is None:
+                raise
             raise ValueError(
-                f"A shard in {self.path} is damaged: a record does not match its checksum. "
-                f"`python -m data_prep.verify_data --data_dir={self.path}` names it."
+                f"A shard is damaged: {damage}. `python -m data_prep.verify_data --data_dir={self.path} "
+                "--decode_images` lists all that is wrong."
             ) from error

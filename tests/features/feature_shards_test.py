@@ -269,6 +269,34 @@ def test_a_missing_shard_is_found_before_any_work(tmp_path, encoded_shards):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_finished_folder_is_not_encoded_again(pictures, of_pictures, tmp_path, encoded_shards):
+    seen, _ = encoded_shards
+    shutil.copytree(of_pictures, tmp_path, dirs_exist_ok=True)
+    (tmp_path / ".tmp-1-ab").write_bytes(b"left by a kill")
+    assert cache(pictures, tmp_path) == ShardFolder.open(str(of_pictures)).manifest
+    assert seen == []
+    assert content(tmp_path) == content(of_pictures)
+
+
+@pytest.mark.parametrize("lost", ["train-00001-of-00002", "encoder.index", "captions_val.json", "word_counts.txt"])
+def test_a_finished_folder_gets_back_what_it_has_lost(pictures, of_pictures, tmp_path, encoded_shards, lost):
+    seen, _ = encoded_shards
+    shutil.copytree(of_pictures, tmp_path, dirs_exist_ok=True)
+    (tmp_path / lost).unlink()
+    cache(pictures, tmp_path)
+    assert seen == [name for name in [lost] if "-of-" in name]
+    assert content(tmp_path) == content(of_pictures)
+
+
+def test_what_a_kill_leaves_is_cleaned_up_and_the_command_that_finishes_it_named(pictures, tmp_path, encoded_shards):
+    interrupt(pictures, tmp_path, encoded_shards[1])
+    (tmp_path / ".tmp-1-ab").write_bytes(b"half a shard")
+    with pytest.raises(FileNotFoundError, match=r"Finish it with `python -m data_prep\.cache_features --output_dir="):
+        ShardFolder.open(str(tmp_path))
+    cache(pictures, tmp_path)
+    assert [name for name in content(tmp_path) if name.startswith(".")] == []
+
+
 def flip(path, position):
     damaged = bytearray(path.read_bytes())
     damaged[position] ^= 0xFF
@@ -279,7 +307,7 @@ def test_a_damaged_shard_is_named(tmp_path):
     dataset = write_dataset(tmp_path / "data", {"train": 2}, shards_per_split=1)
     shard = tmp_path / "data" / "train-00000-of-00001"
     flip(shard, 300)
-    with pytest.raises(ValueError, match=f"^{shard} is damaged: .*corrupted record.* Run `.*verify_data --data_dir="):
+    with pytest.raises(ValueError, match=f"^A shard is damaged: {shard}, record 0 at byte 0: the chec.* Run `"):
         cache(dataset, tmp_path / "new")
     left = content(tmp_path / "new")
     assert not [name for name in left if name.startswith((".tmp-", "train", "manifest"))]
@@ -297,7 +325,7 @@ def test_a_photograph_that_cannot_be_decoded_is_an_error(tmp_path):
     fields = json.loads(path.read_text())
     fields["splits"]["train"]["shards"][0]["bytes"] = shard.stat().st_size
     path.write_text(json.dumps(fields))
-    with pytest.raises(ValueError, match=f"^{shard} is damaged: "):
+    with pytest.raises(ValueError, match=f"^A shard is damaged: {shard}, record 0, photograph 0: the photograph"):
         cache(dataset, tmp_path / "new")
 
 

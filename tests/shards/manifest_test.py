@@ -44,8 +44,8 @@ GOLDEN = """
 def write_folder(folder):
     manifests.write_manifest(str(folder), MANIFEST)
     (folder / "word_counts.txt").write_text(VOCABULARY.to_text())
-    (folder / "train-00000-of-00002").write_bytes(bytes(64))
-    (folder / "train-00001-of-00002").write_bytes(bytes(40))
+    (folder / "train-00000-of-00002").write_bytes((b"\x10" + bytes(31)) * 2)
+    (folder / "train-00001-of-00002").write_bytes(b"\x18" + bytes(39))
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -1,0 +1,56 @@
+"""Which record it was: TensorFlow says that a record cannot be read or decoded, and not where it lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+from im2txt.images import preprocessing
+from im2txt.shards.manifest import Manifest
+from im2txt.shards.shard_reader import Example, take_apart
+from im2txt.shards.tfrecords import Damage, scan_records
+from im2txt.system import storage
+
+
+def find_damage(paths: Sequence[str], manifest: Manifest, vocab_size: int) -> str | None:
+    """Reads shards until a record is found that training cannot use.
+
+    Args:
+        paths: the shards, read one after the other, each held in memory whole.
+        manifest: of their folder.
+        vocab_size: word ids must be below it.
+
+    Returns:
+        The shard, the record's number, the photograph's id and what is wrong; None if all is well.
+    """
+    for path in paths:
+        for number, record in enumerate(scan_records(storage.read_bytes(path, storage.MAX_SHARD_BYTES))):
+            where = f"{path}, record {number}"
+            if isinstance(record, Damage):
+                return f"{path}, {record.what}"
+            try:
+                example = take_apart(record, manifest.layout)
+            except ValueError as error:
+                return f"{where}: {error}"
+            for problem in _problems(example, manifest, vocab_size):
+                return f"{where}, photograph {example.image_id}: {problem}"
+    return None
+
+
+def _problems(example: Example, manifest: Manifest, vocab_size: int) -> Iterator[str]:
+    if manifest.encoder is not None:
+        size = math.prod(manifest.encoder.feature_shape)
+        if example.features is None or example.features.size != size:
+            yield f"it does not hold {size} features"
+    elif example.encoded_image is None:
+        yield "it holds no photograph"
+    else:
+        try:
+            preprocessing.decode_image(tf.constant(example.encoded_image))
+        except tf.errors.InvalidArgumentError as error:
+            yield f"the photograph does not decode ({error.message.splitlines()[0]})"
+    ids = [word_id for caption in example.caption_ids for word_id in caption]
+    if not all(0 <= word_id < vocab_size for word_id in ids):
+        yield f"a caption has a word id outside 0 to {vocab_size - 1}"
