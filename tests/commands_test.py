@@ -9,6 +9,7 @@ import sys
 import types
 from pathlib import Path
 
+import google_crc32c
 import pytest
 import tensorflow as tf
 from fakes import VOCABULARY, jpeg, write_dataset
@@ -453,10 +454,22 @@ def test_a_shard_with_flipped_bits_is_an_error_of_the_data(broken, trained, tmp_
         damaged = bytearray(shard.read_bytes())
         damaged[len(damaged) // 2] ^= 0xFF
         shard.write_bytes(damaged)
-    told = f"error: A shard in {broken} is damaged: a record does not match its checksum. `python -m data_prep.verify"
-    assert refused(TRAIN, *train_flags(broken, tmp_path / "run")).startswith(told)
+    told = f"error: A shard is damaged: {broken}/"
+    assert refused(TRAIN, *train_flags(broken, tmp_path / "run")).startswith(f"{told}train-00000-of-00003, record ")
     flags = [f"--data_dir={broken}", f"--output_dir={tmp_path}/scores"]
-    assert refused(EVALUATE, f"--workdir={trained.workdir}", *flags).startswith(told)
+    line = refused(EVALUATE, f"--workdir={trained.workdir}", *flags)
+    assert line.startswith(f"{told}test-00000-of-00003, record ")
+    assert "`python -m data_prep.verify_data" in line
+
+
+def test_a_record_that_claims_more_bytes_than_there_are_does_not_end_the_process(broken, tmp_path, refused):
+    shard = broken / "train-00001-of-00003"
+    length = (2**62).to_bytes(8, "little")
+    crc = google_crc32c.value(length)
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    shard.write_bytes(length + masked.to_bytes(4, "little") + shard.read_bytes()[12:])
+    line = refused(TRAIN, *train_flags(broken, tmp_path / "run"))
+    assert line.startswith(f"error: {shard} is damaged: record 0 at byte 0 claims 4611686018427387904 bytes")
 
 
 def test_the_validation_split_is_checked_before_training(broken, tmp_path, refused):

@@ -56,7 +56,7 @@ def score_run(
     references = folder.read_references(split)
     photograph_format = image_format(run.config.encoder) if data.encoder is None else None
     batches = input_pipeline.evaluation_batches(folder, split, photograph_format, batch_size)
-    with folder.damage_named():
+    with folder.damage_named(split):
         perplexity, _ = build_perplexity(run.captioner.word_losses)(
             progress_bar("perplexity", batches, unit=" batches")
         )

@@ -107,11 +107,11 @@ class ShardFolder:
         return path
 
     @contextmanager
-    def damage_named(self) -> Iterator[None]:
+    def damage_named(self, *splits: str) -> Iterator[None]:
         """Turns TensorFlow's word on a record it cannot read or decode into a ValueError that names it.
 
-        TensorFlow does not say which record it was, so all shards are read until it is found; an error that no record
-        explains is raised as it is.
+        TensorFlow does not say which record it was, so the splits are read until it is found: all of them if none is
+        named. An error that no record explains is raised as it is.
         """
         import tensorflow as tf  # Deferred: most of what opens a folder needs no TensorFlow.
 
@@ -121,7 +121,7 @@ class ShardFolder:
             from im2txt.shards import damaged_records
 
             print(f"Looking for the damaged record in {self.path} ...", flush=True)
-            paths = [path for split in self.manifest.splits for path in self.check_shards(split)]
+            paths = [path for split in splits or self.manifest.splits for path in self.check_shards(split)]
             damage = damaged_records.find_damage(paths, self.manifest, len(self.read_vocabulary()))
             if damage is None:
                 raise

@@ -114,7 +114,7 @@ def _train(config: ExperimentConfig, workdir: str, folder: ShardFolder, words: V
     stream = iter(strategy.distribute_datasets_from_function(batches))
     with MetricWriter(workdir, step) as writer, stop_signals() as stop_requested:
         loop = _Loop(config, schedule, trainer, saved, writer, validation)
-        with folder.damage_named():
+        with folder.damage_named(config.input.train_split, config.input.val_split):
             loop.run(stream, stop_requested)
     return checkpoints.find_checkpoint(workdir)
 
