@@ -171,6 +171,8 @@ class OptimizationConfig:
 class TrainingConfig:
     """How long to train, and what to write on the way."""
 
+    start_from: str = ""
+    """Workdir of a trained run whose weights this one starts with; its words keep their ids, and new ones follow."""
     num_epochs: float = 50.0
     """Passes over the training captions."""
     steps_per_call: int = 50

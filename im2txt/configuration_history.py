@@ -64,6 +64,7 @@ ADDED: dict[int, dict[str, Any]] = {
     2: {
         "encoder.resize": "half_pixel",
         "decoder.vocab_size": 0,
+        "training.start_from": "",
         "decoding.method": "beam",
         "decoding.allow_start": False,
         "decoding.min_caption_length": 2,

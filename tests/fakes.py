@@ -47,6 +47,7 @@ def write_dataset(
     layout: records.Layout = "image",
     feature_size: int | None = None,
     shards_per_split: int = 3,
+    vocabulary: Vocabulary = VOCABULARY,
 ) -> FakeDataset:
     """Writes splits of `images[split]` photographs, or of features if `feature_size` is given.
 
@@ -59,7 +60,7 @@ def write_dataset(
         serialized: list[tuple[bytes, int]] = []
         for image_id in range(next_id, next_id + num_images):
             captions = [caption(image_id, i) for i in range(captions_per_image[image_id % len(captions_per_image)])]
-            ids_of[image_id] = [VOCABULARY.encode(words) for words in captions]
+            ids_of[image_id] = [vocabulary.encode(words) for words in captions]
             written = [["<S>", *words, "</S>"] for words in captions]
             groups = [list(range(len(captions)))] if layout == "image" else [[i] for i in range(len(captions))]
             for group in groups:
@@ -77,16 +78,16 @@ def write_dataset(
             split,
             references.References(
                 {i: f"{i}.jpg" for i in ids_of},
-                {i: [" ".join(VOCABULARY.decode(ids)) for ids in captions] for i, captions in ids_of.items()},
+                {i: [" ".join(vocabulary.decode(ids)) for ids in captions] for i, captions in ids_of.items()},
             ),
         )
         next_id += num_images
-    (directory / FILE_NAME).write_text(VOCABULARY.to_text())
+    (directory / FILE_NAME).write_text(vocabulary.to_text())
     encoder = manifests.EncoderEntry("SmallCNN", "none", "0" * 64, 64, 1.0, "avg", (feature_size or 0,), "0" * 8, "")
     manifest = manifests.Manifest(
         layout=layout,
         tokenizer="whitespace",
-        vocabulary_sha256=VOCABULARY.fingerprint(),
+        vocabulary_sha256=vocabulary.fingerprint(),
         seed=1,
         splits=splits,
         skipped={},

@@ -24,7 +24,7 @@ class EnsembleCaptioner:
                 f"Runs with tables of {' and '.join(map(str, sizes))} words cannot speak as one; train them with one "
                 "decoder.vocab_size."
             )
-        (self.vocab_size,) = sizes
+        self.vocab_size = sizes[0]
         self._captioners = captioners
         self._step = ensemble_step([captioner.step_log_probs for captioner in captioners])
 

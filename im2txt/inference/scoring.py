@@ -48,6 +48,8 @@ def score_run(
     """
     if not data_dir:
         data_dir = read_run_config(workdir).input.data_dir
+    if not data_dir:
+        raise ValueError(f"The run in {workdir} was trained on no shards of this project. Name some: --data_dir=...")
     folder = ShardFolder.open(data_dir)
     data = folder.manifest
     num_images = data.split(split).images

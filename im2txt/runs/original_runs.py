@@ -121,7 +121,4 @@ def export_original_checkpoint(workdir: str, path: str) -> int:
 def _read_vocabulary(path: str) -> Vocabulary:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"No vocabulary {path!r} (--vocab_file): name the model's word_counts.txt.")
-    try:
-        return Vocabulary.from_text(storage.read_text(path), path)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no word_counts.txt: not text in UTF-8 ({error.reason}).") from error
+    return Vocabulary.from_text(storage.read_text(path), path)

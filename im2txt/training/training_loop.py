@@ -15,6 +15,7 @@ from im2txt.metrics.perplexity import build_perplexity
 from im2txt.model.image_encoder import ImageEncoder, image_format
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.frozen_encoder import keep_encoder, keep_feature_encoder
+from im2txt.runs.initial_weights import load_initial_weights
 from im2txt.runs.metric_writer import MetricWriter
 from im2txt.shards import input_pipeline
 from im2txt.shards.manifest import Manifest
@@ -259,10 +260,6 @@ def _build_trainer(
     tf.keras.utils.set_random_seed(config.training.seed)
     with strategy.scope():
         encoder = ImageEncoder(config.encoder) if data.encoder is None else None
-        if encoder is None:
-            keep_feature_encoder(workdir, config.input.data_dir)
-        elif not config.encoder.trainable:
-            keep_encoder(workdir, encoder, config.encoder.weights)
         source = encoder or data.encoder
         assert source is not None  # One of the two is there by construction.
         feature_size = source.feature_shape[0]
@@ -270,6 +267,12 @@ def _build_trainer(
         counts[words.start_id] = 0
         counts[words.unknown_id] = data.split(config.input.train_split).unknown_words
         captioner = run_folder.build_captioner(config, words, encoder, feature_size, counts)
+        if config.training.start_from:
+            load_initial_weights(config.training.start_from, captioner, words, config.encoder, data)
+        if encoder is None:
+            keep_feature_encoder(workdir, config.input.data_dir)
+        elif not config.encoder.trainable:
+            keep_encoder(workdir, encoder, config.encoder.weights)
         optimizer = optimization.Optimizer(config.optimization, captioner.trainable_variables)
 
     def rate(step: tf.Tensor) -> tf.Tensor:

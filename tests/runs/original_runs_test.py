@@ -4,23 +4,30 @@ IM2TXT_PARITY_IMAGES=200 sends that many photographs through both whole networks
 long, and the searches of many start from features.
 """
 
+import dataclasses
 import io
+import json
 import os
+import shutil
 import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from fakes import write_dataset
 from PIL import Image
 from tensorflow1_im2txt import OriginalIm2txt
 
-from im2txt.configuration import DecoderConfig, ExperimentConfig
+from im2txt.configuration import DecoderConfig, ExperimentConfig, OptimizationConfig
 from im2txt.decoding.caption_generator import CaptionGenerator
 from im2txt.images.preprocessing import prepare_image
 from im2txt.inference.photographs import caption_photographs
+from im2txt.inference.scoring import Extras, score_run
 from im2txt.model.image_encoder import image_format
 from im2txt.runs import run_folder
 from im2txt.runs.original_runs import export_original_checkpoint, import_original_run
+from im2txt.shards.manifest import write_manifest
+from im2txt.training.training_loop import train
 
 NUM_PHOTOGRAPHS = int(os.environ.get("IM2TXT_PARITY_IMAGES", "12"))
 NUM_FEATURES = 240
@@ -40,7 +47,7 @@ def photograph(seed):
 
 def vocabulary_text(num_words=NUM_WORDS):
     """As a build under Python 3 wrote it: literals of bytes; with a blank line; `<UNK>` is not in the file."""
-    words = ["a", "</S>", "<S>", *(f"word{i}" for i in range(3, num_words - 1))]
+    words = ["a", "</S>", "<S>", "cat", "dog", "red", "runs", *(f"word{i}" for i in range(7, num_words - 1))]
     return "\n".join(f"{word.encode()!r} {1000 - i}" for i, word in enumerate(words)) + "\n\n"
 
 
@@ -165,6 +172,41 @@ def test_captions_of_photographs_are_the_original_s(world):
     assert distinct > 0.8 * NUM_PHOTOGRAPHS
 
 
+def cached_features(folder, world):
+    """Feature shards that look as if the run's encoder had made them."""
+    dataset = write_dataset(folder, {"train": 4, "val": 2}, (2,), feature_size=2048, vocabulary=world.run.vocabulary)
+    encoder = world.run.config.encoder
+    entry = dataclasses.replace(
+        dataset.manifest.encoder,
+        backbone=encoder.backbone,
+        weights=os.path.basename(encoder.weights),
+        image_size=299,
+        crop_fraction=encoder.crop_fraction,
+        resize=encoder.resize,
+    )
+    write_manifest(dataset.data_dir, dataclasses.replace(dataset.manifest, encoder=entry))
+    for suffix in (".index", ".data-00000-of-00001"):
+        shutil.copyfile(f"{world.workdir}/encoder/weights{suffix}", f"{dataset.data_dir}/encoder{suffix}")
+    return dataset.data_dir
+
+
+def test_an_imported_run_is_scored_and_fine_tuned_like_any_other(world, tmp_path):
+    data_dir, results = cached_features(tmp_path / "shards", world), str(tmp_path / "scores")
+    with pytest.raises(ValueError, match="was trained on no shards of this project. Name some: --data_dir"):
+        score_run(world.workdir, "val", results, "", 2, {}, Extras())
+    scores = score_run(world.workdir, "val", results, data_dir, 2, {}, Extras())
+    config = run_folder.read_run_config(world.workdir)
+    config = dataclasses.replace(
+        config,
+        input=dataclasses.replace(config.input, data_dir=data_dir, batch_size=4, bucketing_batches=1),
+        optimization=OptimizationConfig(learning_rate=1e-9, schedule="constant"),
+        training=dataclasses.replace(config.training, start_from=world.workdir, num_epochs=0.5),
+    )
+    train(config, str(tmp_path / "run"))
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["perplexity"] == pytest.approx(scores["perplexity"], rel=1e-4)
+
+
 def test_an_exported_run_is_the_original_s_checkpoint_again(world, tmp_path):
     path = str(tmp_path / "new" / "model.ckpt-2000000")
     assert export_original_checkpoint(world.workdir, path) == 2_000_000
@@ -208,7 +250,7 @@ def test_a_vocabulary_of_another_model_is_refused(world, tmp_path):
     assert f"[{NUM_ROWS}, {EMBEDDING_SIZE}]: {NUM_ROWS} rows" in told
     vocab_file.write_text("a 3\ncat 2\n")
     assert "lacks '<S>'" in refused(tmp_path, world.checkpoint, vocab_file)
-    assert "not text in UTF-8" in refused(tmp_path, world.checkpoint, world.checkpoint)
+    assert "no text in UTF-8" in refused(tmp_path, world.checkpoint, world.checkpoint)
     assert "No vocabulary" in refused(tmp_path, world.checkpoint, tmp_path / "nothing.txt")
 
 
