@@ -17,7 +17,7 @@ from im2txt.text.vocabulary import Vocabulary
 FREE = {
     "input.data_dir": "a path; the shards in it are compared instead",
     "encoder.weights": "a path; a frozen encoder's weights are compared instead, a trained one's are the checkpoint's",
-    "training.start_from": "a path; from the first step on the run's own checkpoints count, and its encoder is compared",
+    "training.start_from": "a path; a run that has begun goes on from its own checkpoints",
     "training.num_epochs": "how long to train",
     "training.early_stopping_evaluations": "how long to train",
     "training.eval_every_epochs": "when to look, not what is trained",

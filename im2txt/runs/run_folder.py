@@ -104,7 +104,7 @@ def start_run(workdir: str, config: ExperimentConfig, data: Manifest, words: Voc
         if not storage.exists(manifest_path):
             raise ValueError(
                 f"The run in {workdir} was not trained here (it has no {DATA_NAME}), so training cannot go on in it. "
-                "Name a new --workdir."
+                f"Name a new --workdir, and --config.training.start_from={workdir} for its weights."
             )
         old_data = Manifest.from_json(storage.read_text(manifest_path), manifest_path)
         old = read_run_config(workdir), read_run_vocabulary(workdir), old_data

@@ -46,6 +46,7 @@ def test_exactly_this_is_free():
     assert {name for name in free if not name.startswith("decoding.")} == {
         "input.data_dir",
         "encoder.weights",
+        "training.start_from",
         "training.num_epochs",
         "training.early_stopping_evaluations",
         "training.eval_every_epochs",
