@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import dis
 import errno
+import os
+import re
 import sys
 from types import TracebackType
 
 _OUR_PACKAGES = ("__main__", "configs", "data_prep", "im2txt")
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_OUR_FOLDERS = tuple(os.path.join(_ROOT, package, "") for package in _OUR_PACKAGES)
 _RAISE = dis.opmap["RAISE_VARARGS"]
+_PRINTED_FRAME = re.compile(r'^  File "(.+)", line \d+, in .+\n    (.+)$', re.MULTILINE)
 
 
 def error_line(error: BaseException) -> str | None:
@@ -28,8 +33,10 @@ def error_line(error: BaseException) -> str | None:
     if _is_out_of_memory(error):
         reason = str(error).partition("\n")[0] or "no more to be had"
         return f"Out of memory: {reason}. Use a smaller batch size, or fewer workers."
-    if isinstance(error, (ValueError, RuntimeError)) and _is_raised_by_us(error.__traceback__):
-        return str(error)
+    if isinstance(error, (ValueError, RuntimeError)):
+        elsewhere = str(error.__cause__) if type(error.__cause__).__name__ == "_RemoteTraceback" else ""
+        if _was_raised_by_us(elsewhere) if elsewhere else _is_raised_by_us(error.__traceback__):
+            return str(error)
     return None
 
 
@@ -48,3 +55,12 @@ def _is_raised_by_us(traceback: TracebackType | None) -> bool:
         traceback = traceback.tb_next
     package = traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0]
     return package in _OUR_PACKAGES and traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == _RAISE
+
+
+def _was_raised_by_us(traceback: str) -> bool:
+    """The same of an error from a worker process, of which only the printed traceback has come along."""
+    frames = _PRINTED_FRAME.findall(traceback)
+    if not frames:
+        return False
+    path, statement = frames[-1]
+    return path.startswith(_OUR_FOLDERS) and statement.startswith("raise ")

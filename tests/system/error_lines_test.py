@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from im2txt.configuration import ExperimentConfig
+from im2txt.engines.local_engine import LocalEngine
+from im2txt.images.image_files import PhotographOptions, to_jpeg
 from im2txt.system.error_lines import error_line
 
 
@@ -77,3 +80,18 @@ def test_out_of_memory_is_told_with_what_to_do():
     assert told.endswith(advice)
     exhausted = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9,9]\nmore")
     assert error_line(exhausted) == f"Out of memory: OOM when allocating tensor with shape[9,9]. {advice}"
+
+
+def read_no_photograph(job):
+    return to_jpeg(b"no photograph", PhotographOptions(resize_shorter_side=job))
+
+
+def test_what_our_code_raises_in_a_worker_process_is_one_line_and_a_bug_there_is_not():
+    def error_in_worker(function, job):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - its line is what is tested
+            list(LocalEngine(2).run(function, [job], ""))
+        return error_line(caught.value)
+
+    assert error_in_worker(read_no_photograph, 0) == "--resize_shorter_side=0 must be at least 1 pixel."
+    assert error_in_worker(int, "x") is None
+    assert error_in_worker(ExperimentConfig.from_json, "x").startswith("config.json is not a configuration")
