@@ -18,6 +18,9 @@ def test_a_summary_sets_captions_between_a_constant_and_people() -> None:
     assert set(summary["intervals"]) == set(METRICS)
     assert summary["diagnostics"]["copied_share"] == 1 / 3
     constant = summary["floor"]["caption"]
+    everyones = [caption for captions in REFERENCES.values() for caption in captions]
+    by_cider = {c: score_captions(dict.fromkeys(REFERENCES, c), REFERENCES)["CIDEr-D"] for c in everyones}
+    assert by_cider[constant] == max(by_cider.values()) > by_cider[everyones[0]]
     assert summary["floor"]["scores"] == score_captions(dict.fromkeys(REFERENCES, constant), REFERENCES)
     assert summary["floor"]["diagnostics"]["unique_captions_share"] == 1 / 3
     firsts = {image_id: captions[0] for image_id, captions in REFERENCES.items()}

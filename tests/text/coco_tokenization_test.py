@@ -18,6 +18,12 @@ def test_the_period_of_a_last_letter_stays_unless_a_sentence_follows() -> None:
     assert coco_tokens(captions) == [caption.split() for caption in words.split("|")]
 
 
+def test_the_period_of_no_stays_before_a_number_in_the_next_line() -> None:
+    # As Stanford's tokenizer has them when it reads these captions as the lines of one file.
+    captions = ["sign says no.", "5 dogs", "sign says no.", "", "5 dogs", "sign says no.", "Dogs", "sign says no."]
+    assert [tokens[-1] for tokens in coco_tokens(captions) if "sign" in tokens] == ["no.", "no", "no", "no"]
+
+
 def test_captions_without_a_rarity_give_the_same_words_as_the_lexer() -> None:
     # An emoji is dropped, and sends a caption through the lexer.
     captions = ["Two dogs , a red-brown cat , run on the grass .", "a man in the U. S. army.", "on Main St."]
