@@ -90,7 +90,7 @@ def ours(batch_size: int, compute_dtype: tf.DType) -> Callable[[], object]:
         optimizer = Optimizer(config, captioner.trainable_variables)
     trainer = Trainer(strategy, captioner, optimizer, lambda step: tf.constant(LEARNING_RATE), config, seed=0)
     stream = iter(strategy.distribute_datasets_from_function(lambda context: dataset(batch_size, bucketed=True)))
-    return lambda: trainer.train_steps(stream, BATCHES_PER_CALL[batch_size]).loss_sum.numpy()
+    return lambda: trainer.train_steps(stream, BATCHES_PER_CALL[batch_size]).loss_sum
 
 
 def plain_keras(batch_size: int) -> Callable[[], object]:

@@ -49,13 +49,16 @@ class InputConfig:
     val_split: str = "val"
     """Split whose perplexity chooses the best checkpoint."""
     batch_size: int = 32
-    """Photographs per step, over all replicas."""
+    """Examples per step, over all replicas: photographs with up to captions_per_image captions each."""
     captions_per_image: int = 1
     """Captions of one photograph that share its pass through the encoder; a batch holds batch_size times as many."""
     shuffle_buffer_examples: int = 4600
     """Examples among which the next one is drawn; 1 keeps the order of the shards."""
     bucketing_batches: int = 16
     """Batches that are filled together, sorted by caption length, so that little is padded; 1 turns bucketing off."""
+    padded_caption_length: int = 0
+    """Ids of every training caption with its padding, `<S>` and `</S>` included, so that shapes never change, as a TPU
+    and XLA need; a longer caption ends the run. 0 trims each batch to its longest caption."""
     distort_images: bool = True
     """Random crop, flip and colour changes in training; needs photographs, not cached features."""
 
@@ -63,6 +66,13 @@ class InputConfig:
         _check_types(self, "input")
         for name in ("batch_size", "captions_per_image", "shuffle_buffer_examples", "bucketing_batches"):
             _check(getattr(self, name) >= 1, f"input.{name}", getattr(self, name), "must be at least 1")
+        rule = "must be 0 or at least 2, for `<S>` and `</S>`"
+        _check(
+            self.padded_caption_length == 0 or self.padded_caption_length >= 2,
+            "input.padded_caption_length",
+            self.padded_caption_length,
+            rule,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,8 +199,13 @@ class TrainingConfig:
     """Stop after so many validations without a better perplexity; 0 never stops early."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Number type of matrix products in training; weights and validation stay float32."""
-    distribution: Literal["one_device", "mirrored"] = "one_device"
-    """`mirrored` copies the model to every GPU of this machine."""
+    distribution: Literal["one_device", "mirrored", "multi_worker", "tpu"] = "one_device"
+    """`mirrored` copies the model to every GPU of this machine, `multi_worker` to those of every process that TF_CONFIG
+    or Slurm names, `tpu` to every core of a TPU."""
+    logical_devices: int = 0
+    """To rehearse `mirrored` without GPUs: copies on so many logical devices of the CPU; 0 takes the GPUs."""
+    tpu_name: str = ""
+    """Name or address of the TPU for `tpu`; empty finds the one this machine has."""
     seed: int = 1
     """Fixes initial weights, order of examples, distortions and dropout."""
 
@@ -200,8 +215,14 @@ class TrainingConfig:
             _check(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "must be positive")
         for name in ("steps_per_call", "log_every_steps", "keep_checkpoints"):
             _check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "must be at least 1")
-        for name in ("early_stopping_evaluations", "seed"):
+        for name in ("early_stopping_evaluations", "seed", "logical_devices"):
             _check(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must not be negative")
+        _check(
+            self.logical_devices == 0 or self.distribution == "mirrored",
+            "training.logical_devices",
+            self.logical_devices,
+            f"only mirrored spreads over them, the distribution is {self.distribution}",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,6 +296,12 @@ class ExperimentConfig:
             "encoder.update_batch_norm",
             True,
             "batch statistics drift apart between replicas; needs training.distribution=one_device",
+        )
+        _check(
+            self.training.distribution != "tpu" or self.input.padded_caption_length > 0,
+            "input.padded_caption_length",
+            0,
+            "a TPU needs shapes that never change; give it the longest caption's ids",
         )
         _check(
             self.encoder.trainable or not self.encoder.update_batch_norm,

@@ -6,10 +6,12 @@ python -m im2txt.train --config=flickr8k --workdir=/tmp/run --config.input.data_
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from im2txt.configuration import ExperimentConfig
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import command_line, tensorflow_startup
+from im2txt.training.cluster import read_cluster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +34,10 @@ def main() -> None:
     for split in (data.train_split, data.val_split):
         folder.shard_paths(split)
     command_line.check_can_be_folder("workdir", flags.workdir)
+    if flags.config.training.distribution == "multi_worker":
+        read_cluster(os.environ)
     tensorflow_startup.start_tensorflow()
-    from im2txt.training.training_loop import train
+    from im2txt.training.training_run import train
 
     checkpoint = train(flags.config, flags.workdir)
     print(f"Best checkpoint: {checkpoint}")

@@ -88,9 +88,8 @@ def test_training_reads_an_adopted_folder(folder: pathlib.Path) -> None:
     adopt(folder)
     batches = input_pipeline.training_batches(
         ShardFolder.open(str(folder)),
-        InputConfig(data_dir=str(folder), captions_per_image=1),
+        InputConfig(data_dir=str(folder), batch_size=5, captions_per_image=1),
         preprocessing.ImageFormat(image_size=16, crop_fraction=1.0),
-        batch_size=5,
         seed=1,
     )
     batch = next(iter(batches))

@@ -229,10 +229,12 @@ def test_training_goes_on_where_it_was(trained, data, tmp_path, here):
     flags = [*SMALL, f"--workdir={workdir}", f"--config.input.data_dir={data.data_dir}"]
     again = here(TRAIN, *flags)
     assert again.status == 0, again.err
-    assert again.out.startswith("Resuming at step 18 of 18 ")
+    assert again.out.startswith(f"The run in {workdir} has finished at step 18 of 18: no step is left.\n")
     longer = here(TRAIN, *flags, "--config.training.num_epochs=3")
     assert longer.status == 0, longer.err
-    assert longer.out.startswith("Resuming at step 18 of 27 ")
+    told = longer.out.splitlines()
+    assert told[0].startswith("Resuming at step 18 of 27 ")
+    assert told[1] == "The run had 18 steps and had finished them; now it goes on to 27."
     assert [row["step"] for row in figures(workdir, "val")] == [9, 18, 27]
     assert [row["step"] for row in figures(workdir, "train")] == [5, 10, 15, 18, 20, 25, 27]
 

@@ -62,6 +62,8 @@ RANGES = [
     ("training", "keep_checkpoints", [0], [1], AT_LEAST_ONE),
     ("training", "early_stopping_evaluations", [-1], [0], NOT_NEGATIVE),
     ("training", "seed", [-1], [0], NOT_NEGATIVE),
+    ("training", "logical_devices", [-1], [0], NOT_NEGATIVE),
+    ("input", "padded_caption_length", [-1, 1], [0, 2], "must be 0 or at least 2, for `<S>` and `</S>`"),
     ("decoding", "beam_size", [0, 101], [1, 100], "must be in 1 to 100"),
     ("decoding", "max_caption_length", [1], [2], "must be at least 2"),
     ("decoding", "min_caption_length", [1], [2, 20], "must be at least 2"),
@@ -82,7 +84,7 @@ RANGES = [
     ("optimization", "learning_rate", [math.nan, math.inf, "2", True], [2, 2.0], FINITE),
     ("training", "num_epochs", [math.inf], [1], FINITE),
     ("training", "compute_dtype", ["float16"], ["bfloat16"], "must be one of float32, bfloat16"),
-    ("training", "distribution", ["tpu"], ["mirrored"], "must be one of one_device, mirrored"),
+    ("training", "distribution", ["gpu"], ["mirrored"], "must be one of one_device, mirrored, multi_worker, tpu"),
 ]
 
 

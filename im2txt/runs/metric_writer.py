@@ -70,7 +70,10 @@ class MetricWriter:
         """
         row = {"kind": kind, "step": step, "epoch": round(epoch, 4)} | values
         storage.append_text(self._path, json.dumps(row) + "\n")
+        # As plain values: what tf.summary.scalar writes are tensors, which many readers do not find among the scalars.
+        summary = tf.compat.v1.Summary()
+        for name, value in values.items():
+            summary.value.add(tag=f"{kind}/{name}", simple_value=value)
         with self._summaries.as_default():
-            for name, value in values.items():
-                tf.summary.scalar(f"{kind}/{name}", value, step=step)
+            tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
         self._summaries.flush()

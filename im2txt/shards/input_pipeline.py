@@ -2,20 +2,18 @@
 
 Training reads an endless stream of examples, cut into windows of `bucketing_batches` batches:
 
-    epoch e: shards in an order drawn from (seed, e) -> interleaved records -> examples -> shuffled by (seed, e)
+    epoch e: shards in an order drawn from (seed, e) -> this worker's part of that sequence of examples -> its shards
+             interleaved -> shuffled by (seed, e)
     window w: examples [w * W, (w + 1) * W) of the stream -> sorted by caption length -> batches, in an order drawn
-              from (seed, w) -> photographs decoded -> captions trimmed to the batch's longest
+              from (seed, w) -> each cut over this worker's replicas -> photographs decoded -> captions trimmed to
+              the longest
 
-What step k sees is thus a function of seed and k alone. To resume there, whole epochs and windows before it are skipped
-without reading, and the raw examples of its epoch before it without decoding.
-
-An example is a photograph with up to `captions_per_image` of its captions; one that has more gives several examples, so
-that every caption comes exactly once an epoch.
+What step k sees is thus a function of seed and k alone, on however many replicas of one process. To resume there, whole
+epochs and windows before it are skipped without reading, and the raw examples of its epoch before it without decoding.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -23,94 +21,118 @@ import tensorflow as tf
 from im2txt.configuration import InputConfig
 from im2txt.images import preprocessing
 from im2txt.images.preprocessing import ImageFormat
-from im2txt.shards.manifest import Manifest
-from im2txt.shards.records import parse_example
+from im2txt.shards.data_layout import ONE_DEVICE, DataLayout
+from im2txt.shards.example_sequence import NO_WORD, ExampleSequence, epoch_share, find_example
 from im2txt.shards.shard_folder import ShardFolder
 
-_NO_WORD = -1  # Pads captions until the mask exists.
-_INTERLEAVED_SHARDS = 8
-_RECORD_BUFFER_BYTES = 1 << 20
+_EPOCHS = 1_000_003  # More than any run has: no epoch of one seed is shuffled as one of another.
 
 Tensors = dict[str, tf.Tensor]
-
-
-def examples_per_epoch(manifest: Manifest, split: str, captions_per_image: int) -> int:
-    """Returns the number of examples in one pass over a split."""
-    return sum(
-        examples * math.ceil(captions / captions_per_image)
-        for shard in manifest.split(split).shards
-        for captions, examples in shard.captions_per_example.items()
-    )
 
 
 def training_batches(
     folder: ShardFolder,
     config: InputConfig,
     image_format: ImageFormat | None,
-    batch_size: int,
     seed: int,
-    first_batch: int = 0,
+    first_step: int = 0,
+    layout: DataLayout = ONE_DEVICE,
 ) -> tf.data.Dataset:
     """Returns the endless batches of training.
 
     Args:
         folder: the shards, of photographs or features.
-        config: split, shuffling and bucketing.
+        config: split, batch size, shuffling and bucketing.
         image_format: how to prepare photographs; None for feature shards.
-        batch_size: examples per batch, I below.
         seed: of every random choice.
-        first_batch: position in the stream of batches; batch k is the same wherever the stream starts.
+        first_step: position in the stream; what a step sees is the same wherever the stream starts.
+        layout: which part this process takes, and on how many replicas.
 
     Returns:
-        A dataset of dicts, B = I * captions_per_image: `images` float32 [I, S, S, 3] or `features` float32 [I, F];
-        `image_id` int64 [I]; `input_ids`, `target_ids` int32 [B, T]; `mask` bool [B, T].
+        A dataset of dicts, one for each replica of this process in turn, then those of the next step. With I the
+        replica's part of config.batch_size and B = I * captions_per_image: `images` float32 [I, S, S, 3] or `features`
+        float32 [I, F]; `image_id` int64 [I]; `input_ids`, `target_ids` int32 [B, T]; `mask` bool [B, T].
 
     Raises:
         ValueError: if the manifest's layout or content does not fit the configuration.
     """
     _check_fit(folder, config, image_format)
-    manifest = folder.manifest
-    paths = folder.shard_paths(config.train_split)
-    epoch_size = examples_per_epoch(manifest, config.train_split, config.captions_per_image)
+    replica_batch_size = layout.replica_batch_size(config.batch_size)
+    batch_size = replica_batch_size * layout.local_replicas
+    sequence = ExampleSequence(folder, config.train_split, config.captions_per_image)
+    if sequence.num_examples < layout.num_workers:
+        raise ValueError(
+            f"Split {config.train_split!r} of {folder.path} holds {sequence.num_examples} examples, too few for "
+            f"{layout.num_workers} worker(s)."
+        )
     window_size = config.bucketing_batches * batch_size
-    first_window, batches_to_skip = divmod(first_batch, config.bucketing_batches)
-    first_epoch, examples_to_skip = divmod(first_window * window_size, epoch_size)
+    first_window, batches_to_skip = divmod(first_step, config.bucketing_batches)
+    first_epoch, examples_to_skip = find_example(first_window * window_size, sequence.num_examples, layout)
 
     def epoch_examples(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.constant(paths), seed=[tf.constant(seed, tf.int64), epoch])
-        examples = _examples(tf.data.Dataset.from_tensor_slices(order), manifest, config.captions_per_image)
-        return examples.shuffle(config.shuffle_buffer_examples, seed=seed + epoch, reshuffle_each_iteration=False)
+        order_seed = [tf.constant(seed, tf.int64), epoch]
+        order = tf.random.experimental.stateless_shuffle(tf.range(sequence.num_shards), seed=order_seed)
+        examples = sequence.examples(order, *epoch_share(epoch, sequence.num_examples, layout))
+        buffer_seed = seed * _EPOCHS + epoch
+        return examples.shuffle(config.shuffle_buffer_examples, seed=buffer_seed, reshuffle_each_iteration=False)
 
     later_epochs = tf.data.Dataset.range(first_epoch + 1, tf.int64.max).flat_map(epoch_examples)
     stream = epoch_examples(tf.constant(first_epoch, tf.int64)).skip(examples_to_skip).concatenate(later_epochs)
     windows = stream.padded_batch(window_size, padding_values=_padding_values(stream), drop_remainder=True)
     batches = windows.enumerate(first_window).flat_map(_bucketer(config.bucketing_batches, batch_size, seed))
-    batches = batches.skip(batches_to_skip).enumerate(first_batch)
+    batches = batches.skip(batches_to_skip)
+    if layout.local_replicas > 1:
+        batches = batches.flat_map(_cutter(layout.local_replicas, replica_batch_size))
+    # Distortions are drawn by an example's position in the global stream, in which the workers' batches alternate.
+    first_part = first_step * layout.local_replicas
 
     def finish(index: tf.Tensor, batch: Tensors) -> Tensors:
         if image_format is not None:
-            positions = index * batch_size + tf.range(batch_size, dtype=tf.int64)
+            step, replica = index // layout.local_replicas, index % layout.local_replicas
+            part = step * layout.num_replicas + layout.worker * layout.local_replicas + replica
+            positions = part * replica_batch_size + tf.range(replica_batch_size, dtype=tf.int64)
             batch = _with_images(batch, _distorter(image_format, config.distort_images, seed), positions)
-        return _with_words(batch)
+        return _with_words(batch, config.padded_caption_length)
 
-    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(4)
+    batches = batches.enumerate(first_part).map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # Known to be endless, replicas need not ask each other before every step whether one has run out.
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return batches.prefetch(4 * layout.local_replicas).apply(endless)
 
 
 def evaluation_batches(
-    folder: ShardFolder, split: str, image_format: ImageFormat | None, batch_size: int
+    folder: ShardFolder,
+    split: str,
+    image_format: ImageFormat | None,
+    batch_size: int,
+    layout: DataLayout = ONE_DEVICE,
 ) -> tf.data.Dataset:
-    """Returns a split's captions once, each exactly once, in the order of the shards.
+    """Returns this process's part of a split: over all workers each caption exactly once.
 
-    The last batch may be smaller. See `training_batches` for the arguments and what a batch holds; all captions of a
-    photograph share its row of `images` or `features`.
+    Shards come in order, the last batch may be smaller. Where there are several replicas, empty batches (one row, no
+    word in its mask) follow until all have had as many. See `training_batches` for what a batch holds; all captions of
+    a photograph share its row of `images` or `features`.
+
+    Args:
+        folder: the shards.
+        split: name of the split.
+        image_format: how to prepare photographs; None for feature shards.
+        batch_size: photographs per batch of one replica.
+        layout: which part this process takes, and on how many replicas.
     """
-    examples = _evaluation_examples(folder, split)
+    examples = _evaluation_examples(folder, split, layout)
     batches = examples.padded_batch(batch_size, padding_values=_padding_values(examples))
 
     def finish(batch: Tensors) -> Tensors:
         return _with_words(_with_images(batch, _preparer(image_format)) if image_format else batch)
 
-    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    if layout.num_replicas > 1:
+        num_steps = -(
+            -layout.largest_share(folder.manifest.split(split).examples) // (batch_size * layout.local_replicas)
+        )
+        batches = batches.concatenate(_empty_batches(batches)).take(num_steps * layout.local_replicas)
+    return batches
 
 
 def photograph_batches(
@@ -141,35 +163,10 @@ def _check_fit(folder: ShardFolder, config: InputConfig, image_format: ImageForm
         )
 
 
-def _evaluation_examples(folder: ShardFolder, split: str) -> tf.data.Dataset:
-    paths = folder.shard_paths(split)
+def _evaluation_examples(folder: ShardFolder, split: str, layout: DataLayout = ONE_DEVICE) -> tf.data.Dataset:
     most_captions = max(max(shard.captions_per_example, default=1) for shard in folder.manifest.split(split).shards)
-    return _examples(tf.data.Dataset.from_tensor_slices(tf.constant(paths)), folder.manifest, most_captions)
-
-
-def _examples(paths: tf.data.Dataset, manifest: Manifest, captions_per_image: int) -> tf.data.Dataset:
-    """Returns examples: `image_id`, `encoded_image` or `features`, `caption_ids` int32 [captions_per_image, T]."""
-    feature_shape = manifest.encoder.feature_shape if manifest.encoder else None
-
-    def parse(serialized: tf.Tensor) -> Tensors:
-        example = parse_example(serialized, manifest.layout, feature_shape)
-        return example | {"caption_ids": tf.cast(example["caption_ids"], tf.int32).to_tensor(_NO_WORD)}
-
-    def groups(example: Tensors) -> tf.data.Dataset:
-        captions = example["caption_ids"]  # [captions, T]
-        num_groups = -(-tf.shape(captions)[0] // captions_per_image)
-        missing = num_groups * captions_per_image - tf.shape(captions)[0]
-        captions = tf.pad(captions, [[0, missing], [0, 0]], constant_values=_NO_WORD)
-        captions = tf.reshape(captions, [num_groups, captions_per_image, tf.shape(captions)[1]])
-        return tf.data.Dataset.from_tensor_slices(captions).map(lambda ids: example | {"caption_ids": ids})
-
-    records = paths.interleave(
-        lambda path: tf.data.TFRecordDataset(path, buffer_size=_RECORD_BUFFER_BYTES),
-        cycle_length=_INTERLEAVED_SHARDS,
-        num_parallel_calls=_INTERLEAVED_SHARDS,
-        deterministic=True,
-    )
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).flat_map(groups)
+    sequence = ExampleSequence(folder, split, most_captions)
+    return sequence.examples(tf.range(sequence.num_shards), *layout.share(sequence.num_examples))
 
 
 def _padding_values(examples: tf.data.Dataset) -> Tensors:
@@ -177,7 +174,7 @@ def _padding_values(examples: tf.data.Dataset) -> Tensors:
         name: tf.constant("" if spec.dtype == tf.string else 0, spec.dtype)
         for name, spec in examples.element_spec.items()
     }
-    return zeros | {"caption_ids": tf.constant(_NO_WORD)}
+    return zeros | {"caption_ids": tf.constant(NO_WORD)}
 
 
 def _bucketer(num_batches: int, batch_size: int, seed: int) -> Callable[[tf.Tensor, Tensors], tf.data.Dataset]:
@@ -193,21 +190,54 @@ def _bucketer(num_batches: int, batch_size: int, seed: int) -> Callable[[tf.Tens
     return cut
 
 
+def _cutter(num_parts: int, size: int) -> Callable[[Tensors], tf.data.Dataset]:
+    """Returns the function that cuts a batch into the parts of this process's replicas."""
+
+    def cut(batch: Tensors) -> tf.data.Dataset:
+        parts = {name: tf.reshape(v, tf.concat([[num_parts, size], tf.shape(v)[1:]], 0)) for name, v in batch.items()}
+        parts = {name: tf.ensure_shape(v, [num_parts, size, *batch[name].shape[1:]]) for name, v in parts.items()}
+        return tf.data.Dataset.from_tensor_slices(parts)
+
+    return cut
+
+
+def _empty_batches(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns endless batches like these, of one row and one word that the mask leaves out."""
+    zeros = {
+        name: tf.zeros([size or 1 for size in spec.shape], spec.dtype) for name, spec in batches.element_spec.items()
+    }
+    return (
+        tf.data.Dataset.from_tensors(zeros)
+        .repeat()
+        .map(lambda batch: {name: tf.ensure_shape(v, batches.element_spec[name].shape) for name, v in batch.items()})
+    )
+
+
 def _caption_lengths(caption_ids: tf.Tensor) -> tf.Tensor:
     """int32 [..., T] padded with -1 -> int32 [...]."""
-    return tf.reduce_sum(tf.cast(caption_ids != _NO_WORD, tf.int32), axis=-1)
+    return tf.reduce_sum(tf.cast(caption_ids != NO_WORD, tf.int32), axis=-1)
 
 
-def _with_words(batch: Tensors) -> Tensors:
-    """Replaces `caption_ids` by input_ids, target_ids and mask, trimmed to the longest caption.
+def _with_words(batch: Tensors, padded_length: int = 0) -> Tensors:
+    """Replaces `caption_ids` by input_ids, target_ids and mask, as long as the longest caption or padded to a length.
 
     A caption of n ids gives n - 1 steps:  input <S> a cat,  target a cat </S>,  mask 1 1 1.
     """
     batch = dict(batch)
     caption_ids = batch.pop("caption_ids")
-    caption_ids = caption_ids[..., : tf.reduce_max(_caption_lengths(caption_ids))]
-    caption_ids = tf.reshape(caption_ids, [-1, tf.shape(caption_ids)[-1]])  # [B, T + 1]
-    mask = caption_ids[:, 1:] != _NO_WORD
+    length = tf.reduce_max(_caption_lengths(caption_ids))
+    caption_ids = caption_ids[..., :length]
+    if padded_length:
+        fits = tf.debugging.assert_less_equal(
+            length, padded_length, "A caption is longer than input.padded_caption_length; raise it."
+        )
+        with tf.control_dependencies([fits]):
+            missing = tf.maximum(padded_length - length, 0)
+        caption_ids = tf.pad(caption_ids, [[0, 0], [0, 0], [0, missing]], constant_values=NO_WORD)
+        caption_ids = tf.ensure_shape(caption_ids, [*caption_ids.shape[:2], padded_length])
+    num_captions = caption_ids.shape[:2].num_elements() or -1
+    caption_ids = tf.reshape(caption_ids, [num_captions, padded_length or length])  # [B, T + 1]
+    mask = caption_ids[:, 1:] != NO_WORD
     return batch | {
         "input_ids": tf.where(mask, caption_ids[:, :-1], 0),
         "target_ids": tf.where(mask, caption_ids[:, 1:], 0),

@@ -37,7 +37,7 @@ class RunCheckpoints:
         self.best_perplexity = tf.Variable(float("inf"), dtype=tf.float64, trainable=False)
         self.evaluations_since_best = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._workdir, self._keep, self._writes = workdir, keep, writes
-        self._step = trainer.global_step
+        self._trainer = trainer
         self._variables = (
             {
                 GLOBAL_STEP: trainer.global_step,
@@ -90,10 +90,10 @@ class RunCheckpoints:
 
     def _state(self) -> tuple[float, ...]:
         """What tells two states of one run apart: nothing else changes while none of these does."""
-        return float(self._step), float(self.best_perplexity), float(self.evaluations_since_best)
+        return float(self._trainer.step), float(self.best_perplexity), float(self.evaluations_since_best)
 
     def _write(self, directory: str, keep: int) -> None:
         if self._writes:
             checkpoint_files.save_numbered(
-                os.path.join(self._workdir, directory), int(self._step), keep, self._variables
+                os.path.join(self._workdir, directory), self._trainer.step, keep, self._variables
             )

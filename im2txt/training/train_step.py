@@ -24,11 +24,17 @@ _STEP_SEED_STREAM = 7  # Keeps dropout's seeds apart from other uses of the run'
 
 @dataclasses.dataclass(frozen=True)
 class StepMetrics:
-    """Sums over the steps of one call, float32 []."""
+    """Sums over the steps of one call, in float64: the same however the steps are divided into calls.
 
-    loss_sum: tf.Tensor
-    words: tf.Tensor
-    gradient_norm: tf.Tensor
+    Attributes:
+        loss_sum: nats, over all words.
+        words: predicted words.
+        gradient_norm: global norm before clipping.
+    """
+
+    loss_sum: float
+    words: float
+    gradient_norm: float
 
 
 class Trainer:
@@ -61,47 +67,45 @@ class Trainer:
             self.global_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="global_step")
         self._train_steps = tf.function(self._build_train_steps(), reduce_retracing=True)
 
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return int(self.global_step.numpy())  # One of its copies, where there are several.
+
     def train_steps(self, batches: Any, num_steps: int) -> StepMetrics:
         """Takes `num_steps` steps on batches from a (distributed) iterator and advances `global_step`."""
-        return StepMetrics(*self._train_steps(batches, tf.constant(num_steps)))
+        return StepMetrics(*self._train_steps(batches, tf.constant(num_steps)).numpy().tolist())
 
-    def _build_train_steps(self) -> Callable[[Any, tf.Tensor], tuple[tf.Tensor, ...]]:
+    def _build_train_steps(self) -> Callable[[Any, tf.Tensor], tf.Tensor]:
         strategy = self._strategy
 
-        def train_steps(batches: Any, num_steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            loss_sum, words, norm = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
+        def train_steps(batches: Any, num_steps: tf.Tensor) -> tf.Tensor:
+            sums = tf.zeros([3], tf.float64)
             for _ in tf.range(num_steps):
                 step = self.global_step.read_value()
-                results = strategy.run(self._replica_step, args=(next(batches), step))
-                loss_sum += strategy.reduce("SUM", results[0], axis=None)
-                words += strategy.reduce("SUM", results[1], axis=None)
-                norm += strategy.reduce("MEAN", results[2], axis=None)
+                figures = strategy.run(self._replica_step, args=(next(batches), step))
+                sums += tf.cast(strategy.experimental_local_results(figures)[0], tf.float64)  # All replicas' are equal.
                 self.global_step.assign_add(1)
-            return loss_sum, words, norm
+            return sums
 
         return train_steps
 
-    def _replica_step(self, batch: Batch, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns this replica's sum of losses and number of words, and the global gradient's norm."""
+    def _replica_step(self, batch: Batch, step: tf.Tensor) -> tf.Tensor:
+        """Returns float32 [3]: all replicas' sum of losses and number of words, and the norm of the gradient."""
         replica_context = tf.distribute.get_replica_context()
         replica = tf.cast(replica_context.replica_id_in_sync_group, tf.int64)
-        stream = step * strategy_size() + replica
-        dropout_seed = tf.stack([tf.constant(self._seed * 1000 + _STEP_SEED_STREAM, tf.int64), stream])
+        step_seed = tf.stack([tf.constant(self._seed * 1000 + _STEP_SEED_STREAM, tf.int64), step])
+        dropout_seed = tf.random.fold_in(step_seed, replica)
         variables = self.captioner.trainable_variables
         with tf.GradientTape() as tape:
             losses = self.captioner.word_losses(batch, dropout_seed, self._config.label_smoothing)
-            words = tf.cast(tf.size(losses), tf.float32)
             loss_sum = tf.reduce_sum(losses)
-            global_words = replica_context.all_reduce("SUM", words)
-            loss = loss_sum / tf.maximum(global_words, 1.0)
+            figures = tf.stop_gradient(tf.stack([loss_sum, tf.cast(tf.size(losses), tf.float32)]))
+            figures = replica_context.all_reduce("SUM", figures)
+            loss = loss_sum / tf.maximum(figures[1], 1.0)
         # Dense: the norm of an embedding's IndexedSlices would count a repeated word as separate rows.
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, list(variables.values()))]
         gradients = replica_context.all_reduce("SUM", gradients)
         gradients, norm = clip_by_global_norm(gradients, self._config.clip_norm)
         self.optimizer.apply(dict(zip(variables, gradients, strict=True)), self.learning_rate(step), step)
-        return loss_sum, words, norm
-
-
-def strategy_size() -> int:
-    """Returns the number of replicas of the strategy in whose scope or replica the caller runs."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.stack([figures[0], figures[1], norm])

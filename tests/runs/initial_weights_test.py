@@ -20,7 +20,7 @@ from im2txt.configuration import (
 from im2txt.runs.initial_weights import load_initial_weights
 from im2txt.runs.run_folder import build_captioner, load_run
 from im2txt.text.vocabulary import Vocabulary
-from im2txt.training.training_loop import train
+from im2txt.training.training_run import train
 
 OLD_WORDS = Vocabulary([("a", 30), ("<S>", 20), ("</S>", 20), ("cat", 9), ("dog", 8), ("red", 5)])
 # As `build_shards --extend_vocabulary` writes it: <UNK> keeps its id, new words follow.

@@ -27,7 +27,7 @@ from im2txt.model.image_encoder import image_format
 from im2txt.runs import run_folder
 from im2txt.runs.original_runs import export_original_checkpoint, import_original_run
 from im2txt.shards.manifest import write_manifest
-from im2txt.training.training_loop import train
+from im2txt.training.training_run import train
 
 NUM_PHOTOGRAPHS = int(os.environ.get("IM2TXT_PARITY_IMAGES", "12"))
 NUM_FEATURES = 240

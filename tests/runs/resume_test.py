@@ -54,6 +54,7 @@ def test_exactly_this_is_free():
         "training.steps_per_call",
         "training.checkpoint_every_secs",
         "training.keep_checkpoints",
+        "training.tpu_name",
     }
     assert {"decoding.beam_size", "decoding.max_caption_length"} <= free
     fixed = {"training.compute_dtype", "training.distribution", "training.seed", "input.batch_size", "input.val_split"}

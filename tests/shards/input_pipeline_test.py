@@ -5,14 +5,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from fakes import jpeg, write_dataset
 
 from im2txt.configuration import InputConfig
 from im2txt.images import preprocessing
 from im2txt.images.preprocessing import ImageFormat
+from im2txt.shards.data_layout import DataLayout
+from im2txt.shards.example_sequence import examples_per_epoch
 from im2txt.shards.input_pipeline import (
     evaluation_batches,
-    examples_per_epoch,
     photograph_batches,
     training_batches,
 )
@@ -20,7 +22,7 @@ from im2txt.shards.shard_folder import ShardFolder
 
 
 def config(dataset, **fields):
-    defaults = {"captions_per_image": 1, "shuffle_buffer_examples": 7, "bucketing_batches": 3}
+    defaults = {"batch_size": 4, "captions_per_image": 1, "shuffle_buffer_examples": 7, "bucketing_batches": 3}
     return InputConfig(data_dir=dataset.data_dir, **(defaults | fields))
 
 
@@ -51,12 +53,9 @@ def expected_captions(dataset, split="train"):
 def test_every_caption_comes_exactly_once_an_epoch(tmp_path, layout, captions_per_image, batch_size):
     dataset = write_dataset(tmp_path, {"train": 10}, (5, 3, 1), layout=layout, feature_size=4)
     epoch_size = examples_per_epoch(dataset.manifest, "train", captions_per_image)
-    settings = config(dataset, captions_per_image=captions_per_image, bucketing_batches=1)
+    settings = config(dataset, captions_per_image=captions_per_image, bucketing_batches=1, batch_size=batch_size)
     lcm = np.lcm(epoch_size, batch_size)
-    batches = take(
-        training_batches(folder_of(dataset), settings, None, batch_size, seed=3),
-        lcm // batch_size,
-    )
+    batches = take(training_batches(folder_of(dataset), settings, None, seed=3), lcm // batch_size)
     seen = Counter(c for batch in batches for c in captions_in(batch, captions_per_image))
     epochs = lcm // epoch_size
     assert seen == Counter({c: n * epochs for c, n in expected_captions(dataset).items()})
@@ -77,10 +76,10 @@ def test_batches_hold_the_written_out_rows(tmp_path):
 def test_stream_is_a_function_of_seed_and_position(tmp_path):
     dataset = write_dataset(tmp_path, {"train": 9}, (5, 2), feature_size=2)
     settings = config(dataset)
-    whole = take(training_batches(folder_of(dataset), settings, None, 4, seed=5), 30)
+    whole = take(training_batches(folder_of(dataset), settings, None, seed=5), 30)
     for start in (1, 2, 3, 7, 12, 23):
         resumed = take(
-            training_batches(folder_of(dataset), settings, None, 4, seed=5, first_batch=start),
+            training_batches(folder_of(dataset), settings, None, seed=5, first_step=start),
             5,
         )
         for expected, actual in zip(whole[start:], resumed, strict=False):
@@ -93,7 +92,7 @@ def test_epochs_and_seeds_differ_in_order(tmp_path):
     settings = config(dataset, bucketing_batches=1)
 
     def order(seed):
-        batches = take(training_batches(folder_of(dataset), settings, None, 4, seed=seed), 6)
+        batches = take(training_batches(folder_of(dataset), settings, None, seed=seed), 6)
         return [int(i) for batch in batches for i in batch["image_id"]]
 
     first = order(1)
@@ -107,7 +106,7 @@ def test_bucketing_pads_less(tmp_path):
 
     def padding(bucketing_batches):
         settings = config(dataset, bucketing_batches=bucketing_batches, shuffle_buffer_examples=64)
-        batches = take(training_batches(folder_of(dataset), settings, None, 4, seed=1), 16)
+        batches = take(training_batches(folder_of(dataset), settings, None, seed=1), 16)
         return sum(int((~batch["mask"]).sum()) for batch in batches)
 
     # One window over the whole epoch of 64 captions of 4 lengths, 16 each: batches of 4 are all of one length.
@@ -127,11 +126,11 @@ def test_photographs_are_prepared_like_the_eager_ones(tmp_path):
 
 def test_distortions_repeat_after_a_resume(tmp_path):
     dataset = write_dataset(tmp_path, {"train": 6}, (1,))
-    settings = config(dataset, bucketing_batches=2)
+    settings = config(dataset, bucketing_batches=2, batch_size=2)
     image_format = ImageFormat(16, 0.8)
-    whole = take(training_batches(folder_of(dataset), settings, image_format, 2, seed=1), 6)
+    whole = take(training_batches(folder_of(dataset), settings, image_format, seed=1), 6)
     resumed = take(
-        training_batches(folder_of(dataset), settings, image_format, 2, seed=1, first_batch=3),
+        training_batches(folder_of(dataset), settings, image_format, seed=1, first_step=3),
         3,
     )
     for expected, actual in zip(whole[3:], resumed, strict=True):
@@ -144,10 +143,117 @@ def test_distortions_repeat_after_a_resume(tmp_path):
 def test_pair_layout_refuses_several_captions_per_image(tmp_path):
     dataset = write_dataset(tmp_path, {"train": 3}, layout="pair", feature_size=2)
     with pytest.raises(ValueError, match="layout 'pair'.*--layout=image"):
-        training_batches(folder_of(dataset), config(dataset, captions_per_image=5), None, 2, seed=1)
+        training_batches(folder_of(dataset), config(dataset, captions_per_image=5), None, seed=1)
 
 
 def test_features_are_refused_where_photographs_are_wanted(tmp_path):
     dataset = write_dataset(tmp_path, {"train": 3}, feature_size=2)
     with pytest.raises(ValueError, match="holds features"):
-        training_batches(folder_of(dataset), config(dataset), ImageFormat(16, 1.0), 2, seed=1)
+        training_batches(folder_of(dataset), config(dataset), ImageFormat(16, 1.0), seed=1)
+
+
+def rows_of(batch):
+    """The batch's examples, without padding."""
+    for row, image_id in enumerate(batch["image_id"]):
+        mask = batch["mask"][row]
+        yield int(image_id), tuple(batch["input_ids"][row, mask]), tuple(batch["target_ids"][row, mask])
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_a_global_batch_does_not_depend_on_the_replicas_of_one_process(tmp_path, replicas):
+    dataset = write_dataset(tmp_path, {"train": 9}, (5, 2), feature_size=2)
+    folder, settings = folder_of(dataset), config(dataset, batch_size=8)
+    whole = take(training_batches(folder, settings, None, seed=5), 24)
+    for first in (0, 7):
+        stream = training_batches(folder, settings, None, seed=5, first_step=first, layout=DataLayout(replicas))
+        parts = take(stream, (24 - first) * replicas)
+        assert all(len(part["image_id"]) == 8 // replicas for part in parts)
+        for k, batch in enumerate(whole[first:]):
+            together = [row for part in parts[k * replicas : (k + 1) * replicas] for row in rows_of(part)]
+            assert together == list(rows_of(batch))
+
+
+def test_distortions_do_not_depend_on_the_replicas_of_one_process(tmp_path):
+    dataset = write_dataset(tmp_path, {"train": 6}, (2,))
+    folder, settings, image_format = folder_of(dataset), config(dataset), ImageFormat(16, 0.8)
+    whole = take(training_batches(folder, settings, image_format, seed=1, first_step=2), 2)
+    parts = take(training_batches(folder, settings, image_format, seed=1, first_step=2, layout=DataLayout(2)), 4)
+    for name in ("images", "image_id"):
+        actual = np.concatenate([part[name] for part in parts])
+        np.testing.assert_array_equal(actual, np.concatenate([batch[name] for batch in whole]))
+
+
+@pytest.mark.parametrize(("num_workers", "num_shards"), [(2, 5), (3, 7), (3, 1), (4, 2)])
+def test_over_all_workers_every_example_comes_exactly_once_an_epoch(tmp_path, num_workers, num_shards):
+    dataset = write_dataset(tmp_path, {"train": 10}, (5, 3, 1), feature_size=4, shards_per_split=num_shards)
+    epoch_size = examples_per_epoch(dataset.manifest, "train", 1)
+    settings = config(dataset, bucketing_batches=1, batch_size=num_workers, shuffle_buffer_examples=3)
+    layouts = [DataLayout(num_workers, num_workers, worker) for worker in range(num_workers)]
+    streams = [training_batches(folder_of(dataset), settings, None, seed=3, layout=layout) for layout in layouts]
+    # Batches of one example: after so many epochs, every worker has given the same number.
+    taken = [take(stream, epoch_size) for stream in streams]
+    seen = Counter(c for batches in taken for batch in batches for c in captions_in(batch))
+    assert seen == Counter({c: n * num_workers for c, n in expected_captions(dataset).items()})
+    # And no earlier than one step into the next epoch does anything come twice.
+    steps = epoch_size // num_workers
+    seen = Counter(c for batches in taken for batch in batches[:steps] for c in captions_in(batch))
+    assert all(n <= expected_captions(dataset)[c] for c, n in seen.items())
+
+
+def test_a_worker_goes_on_at_any_step_as_if_it_had_not_stopped(tmp_path):
+    dataset = write_dataset(tmp_path, {"train": 7}, (5, 2), feature_size=2, shards_per_split=2)
+    settings, layout = config(dataset, batch_size=8), DataLayout(4, 2, 1)
+    whole = take(training_batches(folder_of(dataset), settings, None, seed=5, layout=layout), 40)
+    for step in (1, 5, 17):
+        stream = training_batches(folder_of(dataset), settings, None, seed=5, first_step=step, layout=layout)
+        for expected, actual in zip(whole[2 * step :], take(stream, 6), strict=False):
+            for name in expected:
+                np.testing.assert_array_equal(actual[name], expected[name])
+
+
+def test_fewer_examples_than_workers_are_refused(tmp_path):
+    dataset = write_dataset(tmp_path, {"train": 2}, (1,), feature_size=2)
+    with pytest.raises(ValueError, match=r"holds 2 examples, too few for 3 worker\(s\)"):
+        training_batches(folder_of(dataset), config(dataset, batch_size=3), None, seed=1, layout=DataLayout(3, 3, 0))
+
+
+@pytest.mark.parametrize(("replicas", "workers"), [(1, 1), (2, 1), (2, 2), (4, 2), (3, 3)])
+@pytest.mark.parametrize("photographs", [False, True])
+def test_evaluation_gives_each_caption_once_and_all_replicas_as_many_batches(tmp_path, replicas, workers, photographs):
+    dataset = write_dataset(tmp_path, {"val": 7}, (5, 3, 1), feature_size=None if photographs else 4)
+    image_format = ImageFormat(16, 0.8) if photographs else None
+    taken = [
+        take(evaluation_batches(folder_of(dataset), "val", image_format, 2, DataLayout(replicas, workers, w)), 99)
+        for w in range(workers)
+    ]
+    assert len({len(batches) for batches in taken}) == 1
+    assert len(taken[0]) % (replicas // workers) == 0
+    seen = Counter(c for batches in taken for batch in batches for c in captions_in(batch, 5))
+    assert seen == expected_captions(dataset, "val")
+
+
+def test_padded_captions_keep_one_shape_and_mask_what_is_added(tmp_path):
+    dataset = write_dataset(tmp_path, {"train": 9}, (5, 2), feature_size=2)
+    plain = take(training_batches(folder_of(dataset), config(dataset), None, seed=5), 8)
+    padded = training_batches(folder_of(dataset), config(dataset, padded_caption_length=9), None, seed=5)
+    assert padded.element_spec["input_ids"].shape == (4, 8)
+    assert padded.element_spec["features"].shape == (4, 2)
+    for expected, actual in zip(plain, take(padded, 8), strict=True):
+        assert list(rows_of(actual)) == list(rows_of(expected))
+    too_short = training_batches(folder_of(dataset), config(dataset, padded_caption_length=4), None, seed=5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"longer than input\.padded_caption_length"):
+        take(too_short, 4)
+
+
+@pytest.mark.parametrize("changed", ["shards", "buffer", "batches"])
+def test_each_of_the_three_shuffles_follows_seed_and_epoch(tmp_path, changed):
+    shards, buffer, batches = (changed == name for name in ("shards", "buffer", "batches"))
+    dataset = write_dataset(tmp_path, {"train": 24}, (1,), feature_size=2, shards_per_split=12 if shards else 1)
+    settings = config(dataset, shuffle_buffer_examples=24 if buffer else 1, bucketing_batches=6 if batches else 1)
+
+    def epochs(seed):
+        taken = take(training_batches(folder_of(dataset), settings, None, seed=seed), 12)
+        order = [int(i) for batch in taken for i in batch["image_id"]]
+        return [tuple(order[:24]), tuple(order[24:])]
+
+    assert len({*epochs(1), *epochs(2)}) == 4

@@ -21,7 +21,7 @@ from im2txt.configuration import (
 from im2txt.runs import checkpoint_files, run_folder
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system.folder_lock import folder_lock
-from im2txt.training.training_loop import train
+from im2txt.training.training_run import train
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_two_trainings_in_one_folder_are_refused(workdir, data_dir):
 def test_moved_shards_are_the_run_s_and_their_new_place_is_noted(workdir, data_dir, tmp_path, capsys):
     shutil.copytree(data_dir, tmp_path / "moved")
     train(experiment(f"{tmp_path}/moved/"), str(workdir))
-    assert "Resuming at step 16 of 16 " in capsys.readouterr().out
+    assert "has finished at step 16 of 16 " in capsys.readouterr().out
     assert run_folder.read_run_config(str(workdir)).input.data_dir == f"{tmp_path}/moved/"
 
 

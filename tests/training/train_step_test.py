@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from im2txt.configuration import DecoderConfig, OptimizationConfig
+from im2txt.configuration import DecoderConfig, OptimizationConfig, TrainingConfig
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.training.optimization import Optimizer
+from im2txt.training.strategies import build_distribution
 from im2txt.training.train_step import Trainer
 
 V, F, B, T = 9, 4, 4, 3
@@ -57,6 +58,10 @@ def one_device():
     return tf.distribute.OneDeviceStrategy("/cpu:0")
 
 
+def two_replicas():
+    return build_distribution(TrainingConfig(distribution="mirrored", logical_devices=2)).strategy
+
+
 def test_one_step_is_minus_rate_times_clipped_gradient_of_the_mean_word_loss():
     config = OptimizationConfig(optimizer="sgd", learning_rate=0.5, clip_norm=0.1)
     trainer, metrics = train(one_device(), config, 1)
@@ -82,7 +87,7 @@ def test_two_replicas_equal_one_device(rule):
     decay = 0.01 if rule == "adamw" else 0.0
     config = OptimizationConfig(optimizer=rule, learning_rate=0.05, clip_norm=0.1, weight_decay=decay)
     single, single_metrics = train(one_device(), config, 4)
-    mirrored, mirrored_metrics = train(tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]), config, 4)
+    mirrored, mirrored_metrics = train(two_replicas(), config, 4)
     for name, value in weights(single).items():
         np.testing.assert_allclose(weights(mirrored)[name], value, rtol=1e-4, atol=2e-6)
     for variable in mirrored.captioner.variables.values():
@@ -105,6 +110,6 @@ def test_replicas_draw_different_dropout():
     config = OptimizationConfig(optimizer="sgd", learning_rate=1.0, clip_norm=0.0)
     dropping = DecoderConfig(embedding_size=5, num_lstm_units=5, output_dropout_rate=0.5, input_dropout_rate=0.5)
     single, _ = train(one_device(), config, 1, dropping)
-    mirrored, _ = train(tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]), config, 1, dropping)
+    mirrored, _ = train(two_replicas(), config, 1, dropping)
     differences = [np.abs(weights(mirrored)[name] - value).max() for name, value in weights(single).items()]
     assert max(differences) > 1e-4

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pathlib
 import re
 import signal
 
@@ -21,7 +22,8 @@ from im2txt.configuration import (
 )
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
-from im2txt.training.training_loop import train
+from im2txt.training.train_step import Trainer
+from im2txt.training.training_run import train
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,9 @@ def final_variables(workdir):
     path = tf.train.latest_checkpoint(os.path.join(workdir, checkpoints.LATEST_DIRECTORY))
     reader = tf.train.load_checkpoint(path)
     names = [name for name, _ in tf.train.list_variables(path)]
-    # The count of savings is no part of what is trained.
-    return {name: reader.get_tensor(name) for name in names if not name.startswith(("_CHECK", "save_counter"))}
+    # Neither the count of savings nor the time is part of what is trained.
+    left_out = ("_CHECK", "save_counter", "progress/elapsed_secs", "progress/interval_secs")
+    return {name: reader.get_tensor(name) for name in names if not name.startswith(left_out)}
 
 
 def rows(workdir):
@@ -64,34 +67,17 @@ def finished(features, tmp_path_factory):
 
 
 def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(features, finished, tmp_path, capsys):
-    def interrupt_at(step):
-        original = run_folder.build_captioner
+    train_steps = Trainer.train_steps
 
-        def build(*args, **kwargs):
-            captioner = original(*args, **kwargs)
-            word_losses = captioner.word_losses
-
-            def watched(batch, seed=None, smoothing=0.0):
-                losses = word_losses(batch, seed, smoothing)
-                if seed is not None:
-                    tf.py_function(lambda s: _signal_once(int(s), step), [seed[1]], [])
-                return losses
-
-            captioner.word_losses = watched
-            return captioner
-
-        return build
-
-    sent = []
-
-    def _signal_once(at, step):
-        if at == step and not sent:
-            sent.append(at)
+    def interrupted(trainer, batches, num_steps):
+        metrics = train_steps(trainer, batches, num_steps)
+        if trainer.step - num_steps < 11 <= trainer.step:
             os.kill(os.getpid(), signal.SIGTERM)
+        return metrics
 
     workdir = str(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_folder, "build_captioner", interrupt_at(11))
+        patch.setattr(Trainer, "train_steps", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(experiment(features), workdir)
     stopped_at = int(re.search(r"Stopped at step (\d+)", capsys.readouterr().out)[1])
@@ -191,3 +177,57 @@ def test_a_trained_encoder_is_trained_and_a_frozen_one_stays_bit_identical(tmp_p
         moved[trainable] = max(np.abs(final[name].numpy() - value).max() for name, value in initial.items())
     assert moved[False] == 0
     assert moved[True] > 0
+
+
+def test_replicas_end_with_the_weights_of_one_device(features, tmp_path):
+    config = experiment(features, epochs=1, log_every_steps=1)
+    config = dataclasses.replace(
+        config,
+        decoder=dataclasses.replace(config.decoder, input_dropout_rate=0.0, output_dropout_rate=0.0),
+        optimization=OptimizationConfig(optimizer="adamw", learning_rate=0.01, clip_norm=0.05, weight_decay=0.1),
+    )
+    train(config, str(tmp_path / "one"))
+    spread = dataclasses.replace(config.training, distribution="mirrored", logical_devices=2)
+    train(dataclasses.replace(config, training=spread), str(tmp_path / "two"))
+    one, two = (final_variables(tmp_path / name) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    for expected, actual in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        assert actual.keys() == expected.keys()
+        for name in {"step", "loss", "gradient_norm", "learning_rate"} & expected.keys():
+            assert actual[name] == pytest.approx(expected[name], rel=1e-5), name
+        assert expected.get("gradient_norm", 1.0) > 0.05  # Clipping is at work.
+
+
+def test_a_batch_that_the_replicas_cannot_share_is_refused(features, tmp_path):
+    config = experiment(features)
+    spread = dataclasses.replace(config.training, distribution="mirrored", logical_devices=2)
+    uneven = dataclasses.replace(config.input, batch_size=5)
+    with pytest.raises(ValueError, match=r"input\.batch_size=5 must be a multiple of the 2 replicas"):
+        train(dataclasses.replace(config, input=uneven, training=spread), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def listing(folder):
+    return {path: path.read_bytes() for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()}
+
+
+def test_a_finished_run_given_again_changes_nothing(features, finished, capsys):
+    before = listing(finished)
+    best = train(experiment(features), finished)
+    assert best == checkpoints.find_checkpoint(finished)
+    assert capsys.readouterr().out == f"The run in {finished} has finished at step 30 of 30: no step is left.\n"
+    assert listing(finished) == before
+
+
+def test_a_run_that_stopped_early_and_is_given_again_changes_nothing(features, tmp_path, capsys):
+    config = experiment(features, epochs=30, early_stopping_evaluations=1)
+    diverging = dataclasses.replace(config.optimization, learning_rate=5.0)
+    config = dataclasses.replace(config, optimization=diverging)
+    train(config, str(tmp_path))
+    before, step = listing(tmp_path), rows(tmp_path)[-1]["step"]
+    capsys.readouterr()
+    train(config, str(tmp_path))
+    assert f"has stopped early at step {step} of 225: no step is left." in capsys.readouterr().out
+    assert listing(tmp_path) == before

@@ -1,0 +1,112 @@
+"""The examples of a split in a row, of which any part can be read, and how workers share each epoch's row.
+
+An example is a photograph with up to `captions_per_image` of its captions; one that has more gives several examples, so
+that every caption comes exactly once an epoch.
+
+Several workers take consecutive parts of an epoch's row, and so read different shards, sharing one only where a part
+ends within it. The parts differ by one example at most, in turns, so that after any number of epochs every worker has
+given its share: each example comes exactly once an epoch, and no worker is ever without.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from im2txt.shards.data_layout import DataLayout
+from im2txt.shards.manifest import Manifest, ShardEntry
+from im2txt.shards.records import parse_example
+from im2txt.shards.shard_folder import ShardFolder
+
+NO_WORD = -1
+"""Pads captions until the mask exists."""
+_INTERLEAVED_SHARDS = 8
+_RECORD_BUFFER_BYTES = 1 << 20
+
+Tensors = dict[str, tf.Tensor]
+
+
+def examples_per_epoch(manifest: Manifest, split: str, captions_per_image: int) -> int:
+    """Returns the number of examples in one pass over a split."""
+    return sum(_num_examples(shard, captions_per_image) for shard in manifest.split(split).shards)
+
+
+class ExampleSequence:
+    """The examples of a split, shard after shard, of which any part can be read.
+
+    Attributes:
+        num_shards: of the split.
+        num_examples: of all shards together.
+    """
+
+    def __init__(self, folder: ShardFolder, split: str, captions_per_image: int):
+        """Reads nothing yet; see `ShardFolder.shard_paths` for what is checked."""
+        self._manifest, self._captions_per_image = folder.manifest, captions_per_image
+        self._paths = folder.shard_paths(split)
+        self._sizes = [_num_examples(shard, captions_per_image) for shard in self._manifest.split(split).shards]
+        self.num_shards, self.num_examples = len(self._paths), sum(self._sizes)
+
+    def examples(self, order: tf.Tensor, start: tf.Tensor | int, end: tf.Tensor | int) -> tf.data.Dataset:
+        """Returns examples [start, end) of the sequence that has the shards in this order (int32), interleaved."""
+        paths, sizes = tf.gather(tf.constant(self._paths), order), tf.gather(tf.constant(self._sizes, tf.int64), order)
+        first = tf.cumsum(sizes, exclusive=True)  # [shards], where in the sequence each shard begins
+        skipped, until = (tf.clip_by_value(edge - first, 0, sizes) for edge in (start, end))
+        read = tf.where(until > skipped)[:, 0]
+        parts = tuple(tf.gather(values, read) for values in (paths, skipped, until - skipped))
+        return tf.data.Dataset.from_tensor_slices(parts).interleave(
+            lambda path, skipped, count: self._examples_of_shard(path).skip(skipped).take(count),
+            cycle_length=_INTERLEAVED_SHARDS,
+            num_parallel_calls=_INTERLEAVED_SHARDS,
+            deterministic=True,
+        )
+
+    def _examples_of_shard(self, path: tf.Tensor) -> tf.data.Dataset:
+        """Returns examples: `image_id`, `encoded_image` or `features`, `caption_ids` int32 [captions_per_image, T]."""
+        manifest, captions_per_image = self._manifest, self._captions_per_image
+        feature_shape = manifest.encoder.feature_shape if manifest.encoder else None
+
+        def parse(serialized: tf.Tensor) -> Tensors:
+            example = parse_example(serialized, manifest.layout, feature_shape)
+            return example | {"caption_ids": tf.cast(example["caption_ids"], tf.int32).to_tensor(NO_WORD)}
+
+        def groups(example: Tensors) -> tf.data.Dataset:
+            captions = example["caption_ids"]  # [captions, T]
+            num_groups = -(-tf.shape(captions)[0] // captions_per_image)
+            missing = num_groups * captions_per_image - tf.shape(captions)[0]
+            captions = tf.pad(captions, [[0, missing], [0, 0]], constant_values=NO_WORD)
+            captions = tf.reshape(captions, [num_groups, captions_per_image, tf.shape(captions)[1]])
+            return tf.data.Dataset.from_tensor_slices(captions).map(lambda ids: example | {"caption_ids": ids})
+
+        return tf.data.TFRecordDataset(path, buffer_size=_RECORD_BUFFER_BYTES).map(parse).flat_map(groups)
+
+
+def _num_examples(shard: ShardEntry, captions_per_image: int) -> int:
+    return sum(
+        examples * math.ceil(captions / captions_per_image) for captions, examples in shard.captions_per_example.items()
+    )
+
+
+def _examples_given(epochs: Any, num_examples: int, layout: DataLayout, worker: Any) -> Any:
+    """Returns how many examples a worker has given after so many epochs (ints or int64 tensors).
+
+    Summed over the workers that is epochs * num_examples (Hermite's identity), and two of them differ by one at most.
+    """
+    return (epochs * num_examples + worker) // layout.num_workers
+
+
+def epoch_share(epoch: tf.Tensor, num_examples: int, layout: DataLayout) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns this worker's part [start, end) of an epoch's sequence of examples, int64 []."""
+    workers = tf.range(layout.num_workers, dtype=tf.int64)
+    before, after = (_examples_given(epoch + n, num_examples, layout, workers) for n in (0, 1))
+    ends = tf.cumsum(after - before)
+    return ends[layout.worker] - (after - before)[layout.worker], ends[layout.worker]
+
+
+def find_example(position: int, num_examples: int, layout: DataLayout) -> tuple[int, int]:
+    """Returns the epoch of the example at this position in a worker's stream, and its position within the epoch."""
+    epoch = position * layout.num_workers // num_examples
+    while _examples_given(epoch, num_examples, layout, layout.worker) > position:
+        epoch -= 1
+    return epoch, position - _examples_given(epoch, num_examples, layout, layout.worker)
