@@ -108,6 +108,8 @@ class EncoderConfig:
 class DecoderConfig:
     """The network that writes the caption."""
 
+    name: Literal["show_and_tell"] = "show_and_tell"
+    """Which network; see `im2txt/model/decoders`."""
     embedding_size: int = 512
     """Numbers per word vector; the photograph's embedding has as many."""
     num_lstm_units: int = 512

@@ -63,6 +63,7 @@ FIRST_VERSION: dict[str, Any] = {
 ADDED: dict[int, dict[str, Any]] = {
     2: {
         "encoder.resize": "half_pixel",
+        "decoder.name": "show_and_tell",
         "decoder.vocab_size": 0,
         "training.start_from": "",
         "input.padded_caption_length": 0,

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from im2txt.configuration import NO_WEIGHTS, EncoderConfig, ExperimentConfig
 from im2txt.model.captioner import Captioner
-from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
+from im2txt.model.decoders.registry import DECODERS
 from im2txt.model.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.runs import checkpoints
 from im2txt.runs.resume import check_resumed
@@ -79,7 +79,7 @@ def build_captioner(
         )
     if word_counts is not None:
         word_counts = np.pad(word_counts, (0, vocab_size - len(words)))
-    decoder = ShowAndTellDecoder(
+    decoder = DECODERS[config.decoder.name](
         config.decoder,
         vocab_size,
         feature_size,

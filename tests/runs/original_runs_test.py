@@ -21,6 +21,7 @@ from tensorflow1_im2txt import OriginalIm2txt
 from im2txt.configuration import DecoderConfig, ExperimentConfig, OptimizationConfig
 from im2txt.decoding.caption_generator import CaptionGenerator
 from im2txt.images.preprocessing import prepare_image
+from im2txt.inference.photograph_captioner import PhotographCaptioner
 from im2txt.inference.photographs import caption_photographs
 from im2txt.inference.scoring import Extras, score_run
 from im2txt.model.image_encoder import image_format
@@ -167,7 +168,8 @@ def test_captions_from_features_are_the_original_s(world):
 
 
 def test_captions_of_photographs_are_the_original_s(world):
-    found = [result.candidates for result in caption_photographs(world.workdir, world.paths, 16, {})]
+    captioner = PhotographCaptioner.load(world.workdir)
+    found = [result.candidates for _, result in caption_photographs(captioner, world.paths, 16)]
     distinct = assert_same_captions(found, search_all(world.original, world.features), world.run.vocabulary)
     assert distinct > 0.8 * NUM_PHOTOGRAPHS
 
