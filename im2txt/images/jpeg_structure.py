@@ -104,7 +104,6 @@ class _Walk:
         self._num_scans = 0
         self._is_single_scan = False
         self._quantisation_tables: set[int] = set()
-        self._latched: set[int] = set()  # Components whose quantisation table an earlier scan took.
         self._huffman_tables: dict[tuple[int, int], str] = {}  # (class, id) -> what is wrong with it.
         self._restarts = False
 
@@ -198,10 +197,8 @@ class _Walk:
         if self._num_scans == 1:
             self._is_single_scan = count == len(frame.components) and frame.marker != _PROGRESSIVE
         for component in components:
-            if component.identifier not in self._latched:
-                if component.quantisation_table not in self._quantisation_tables:
-                    raise _damaged(f"no quantisation table {component.quantisation_table}")
-                self._latched.add(component.identifier)
+            if component.quantisation_table not in self._quantisation_tables:
+                raise _damaged(f"no quantisation table {component.quantisation_table}")
         classes: tuple[int, ...] = (0, 1)
         if frame.marker == _PROGRESSIVE:
             classes = _progressive_classes(count, *segment[-3:])

@@ -73,10 +73,10 @@ def test_a_word_id_that_the_vocabulary_lacks_is_named(tmp_path):
         ask_in_vain(ShardFolder.open(str(tmp_path)))
 
 
-def ask_in_vain(folder):
+def ask_in_vain(folder, *splits):
     import tensorflow as tf
 
-    with folder.damage_named():
+    with folder.damage_named(*splits):
         raise tf.errors.InvalidArgumentError(None, None, "indices[0,0] = 99 is not in [0, 8)")
 
 
@@ -86,6 +86,13 @@ def test_an_error_that_no_record_explains_stays_as_it_is(tmp_path):
     folder = write(tmp_path, photo(1))
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
         ask_in_vain(folder)
+
+
+def test_only_the_named_splits_are_searched(tmp_path):
+    broken, sound = [photo(1, b"no photograph")], [photo(2)]
+    fake_shards.write_folder(tmp_path, {"train": broken, "val": sound, "test": [photo(3, b"nor this")]}, num_shards=1)
+    with pytest.raises(ValueError, match="test-00000-of-00001, record 0, photograph 3"):
+        ask_in_vain(ShardFolder.open(str(tmp_path)), "val", "test")
 
 
 def crafted(length, content=b""):
