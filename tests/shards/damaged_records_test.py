@@ -89,10 +89,10 @@ def test_an_error_that_no_record_explains_stays_as_it_is(tmp_path):
 
 
 def test_only_the_named_splits_are_searched(tmp_path):
-    broken, sound = [photo(1, b"no photograph")], [photo(2)]
-    fake_shards.write_folder(tmp_path, {"train": broken, "val": sound, "test": [photo(3, b"nor this")]}, num_shards=1)
-    with pytest.raises(ValueError, match="test-00000-of-00001, record 0, photograph 3"):
-        ask_in_vain(ShardFolder.open(str(tmp_path)), "val", "test")
+    splits = {"test": [photo(1)], "train": [photo(2, b"no photograph")], "val": [photo(3, b"nor this")]}
+    fake_shards.write_folder(tmp_path, splits, num_shards=1)
+    with pytest.raises(ValueError, match="val-00000-of-00001, record 0, photograph 3"):
+        ask_in_vain(ShardFolder.open(str(tmp_path)), "test", "val")
 
 
 def crafted(length, content=b""):
