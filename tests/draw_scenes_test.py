@@ -5,6 +5,7 @@ import json
 import pathlib
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -47,6 +48,37 @@ def test_no_combination_of_shapes_is_in_two_splits(tmp_path: pathlib.Path) -> No
         splits_of_look.setdefault(look, set()).add(row["split"])
     assert {len(splits) for splits in splits_of_look.values()} == {1}
     assert set.union(*splits_of_look.values()) == {"train", "val", "test"}
+
+
+def test_another_seed_divides_the_same_combinations_in_another_way(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw_scenes.scene_images, "encode_jpeg", lambda *_: b"")  # Most of the time.
+
+    def splits(seed: int) -> dict[tuple[Any, ...], str]:
+        rows = draw(tmp_path / str(seed), "--num_scenes=1000", f"--seed={seed}")
+        return {
+            tuple((s["shape"], s["colour"], s["size"], s["position"]) for s in r["shapes"]): r["split"] for r in rows
+        }
+
+    first, second = splits(1), splits(2)
+    both = first.keys() & second.keys()
+    assert len(both) > 100
+    # Of independent divisions 8 : 1 : 1 a third differs: 1 - (0.8 ** 2 + 0.1 ** 2 + 0.1 ** 2).
+    assert 0.2 < sum(first[look] != second[look] for look in both) / len(both) < 0.5
+
+
+def test_every_picture_has_a_background_of_its_own(tmp_path: pathlib.Path) -> None:
+    def corners(seed: int) -> dict[int, float]:
+        """Brightness of a corner, which no shape reaches, of the plain pictures."""
+        rows = draw(tmp_path / str(seed), "--num_scenes=200", f"--seed={seed}")
+        pictures = {i: Image.open(tmp_path / str(seed) / row["path"]) for i, row in enumerate(rows)}
+        plain = [i for i, row in enumerate(rows) if row["background"] == "plain"]
+        return {i: float(np.asarray(pictures[i], float)[:5, :5].mean()) for i in plain}
+
+    first, second = corners(1), corners(2)
+    assert np.std(list(first.values())) > 10
+    assert np.std([first[i] - second[i] for i in first.keys() & second.keys()]) > 10
 
 
 def test_the_captions_file_is_absent_until_all_pictures_are_there(
