@@ -3,9 +3,9 @@
     python -m im2txt.batch_inference --workdir=/tmp/run --output_dir=/tmp/captions '/data/photographs-*.tar' /tmp/shards
 
 Writes one file of captions for each input, one row for each photograph in its order; one that cannot be used is a row
-with its reason. When all are there, captions.json holds the best captions as COCO results (where ids are numbers), and
-captions_manifest.json, written last, says what was done. An interrupted command goes on where it was when it is given
-again, to the same bytes, on one process, many, or Spark.
+with its reason. When all are there, captions.json holds the best captions as COCO results (of the format jsonl, where
+ids are numbers), and captions_manifest.json, written last, says what was done. An interrupted command goes on where it
+was when it is given again, to the same bytes, on one process, many, or Spark.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class ImportCheckpointFlags:
     vocab_file: str
     """The word_counts.txt the model was trained with; no other fits, not even another build of COCO's."""
     workdir: str
-    """Folder of the new run; must not be there yet."""
+    """Folder of the new run; absent or empty."""
 
 
 def main() -> None:

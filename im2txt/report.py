@@ -4,7 +4,8 @@
     python -m im2txt.report --workdir=/tmp/a --split=test            # every photograph with its captions
 
 The first page is WORKDIR/report.html of the first run, the second WORKDIR/evaluation/SPLIT/report.html. Either is one
-file that needs no network. Photographs that would make it too large lie in the folder report_files beside it.
+file that needs no network. Where its photographs would make it too large, all of them lie in the folder report_files
+beside it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class ReportFlags:
     output_html: str = ""
     """The page; its folder must be there. Empty takes the place named above."""
     embedded_megabytes: float = 20.0
-    """Photographs, made small, are put into the page up to this size in all, and beside it beyond."""
+    """Photographs, made small, are put into the page if all of them have at most this size, and else beside it."""
     refresh_secs: float = 0.0
     """Above 0: as long as one of the runs goes on, the page is written anew so often, and loads itself."""
 

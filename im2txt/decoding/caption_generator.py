@@ -76,8 +76,8 @@ class CaptionGenerator:
                 for `image_id` int64 [B], by which samples are drawn (a photograph's position where it is absent).
 
         Returns:
-            For each photograph its captions, best first, at most beam_size; none if all probability lies on
-            words that may not be said.
+            For each photograph its captions, best first, at most beam_size. Where all probability lies on words that
+            may not be said, a beam search gives none, and samples are empty captions.
         """
         inputs = {name: batch[name] for name in ("images", "features", "image_id") if name in batch}
         result = SearchResult(*(tensor.numpy() for tensor in self._search(inputs)))

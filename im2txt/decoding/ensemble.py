@@ -13,7 +13,7 @@ class EnsembleCaptioner:
     """Several captioners that look at each photograph and speak as one."""
 
     def __init__(self, captioners: Sequence[Captioner]):
-        """Takes captioners of one vocabulary; their encoders and decoders may differ.
+        """Takes one or more captioners of one vocabulary; their encoders and decoders may differ.
 
         Raises:
             ValueError: if one has more rows to spare (`decoder.vocab_size`) than another.

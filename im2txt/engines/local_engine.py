@@ -19,7 +19,7 @@ class LocalEngine:
     """Worker processes on this machine; with one worker the jobs run in this process."""
 
     def __init__(self, num_workers: int):
-        """Takes the number of worker processes, at least 1."""
+        """Takes the number of worker processes; ValueError if it is below 1."""
         if num_workers < 1:
             raise ValueError(f"--num_workers={num_workers} must be at least 1.")
         self._num_workers = num_workers

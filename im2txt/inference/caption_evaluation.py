@@ -64,6 +64,7 @@ def score_results(
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: one has another format, or they share no image.
+        RuntimeError: a Java program failed.
     """
     images = match_images(read_results(results), read_annotations(references))
     training = None
@@ -93,6 +94,10 @@ def score_and_write(
         metrics; `excluded`, a list of the `reason`, the `count` and the `image_ids` of images that are not scored; and,
         beside other captions, `comparison`: `other`, `num_images`, `excluded` and the `metrics` of
         `im2txt.metrics.intervals.compare`. image_scores.json has one entry per image: `image_id`, `caption`, `scores`.
+
+    Raises:
+        ValueError: the captions to compare with are of other images.
+        RuntimeError: a Java program failed.
     """
     scorer = CaptionScorer(images.references)
     training = as_words(training_captions) if training_captions is not None else None

@@ -29,19 +29,20 @@ def caption_files(
     """Captions files of photographs, goes on with an interrupted folder, or finds it finished.
 
     Args:
-        input_paths: files of photographs; see `image_records`. No two may have one name.
+        input_paths: files of photographs, at least one; see `image_records`. No two may have one name.
         output_dir: local or remote folder; made if need be.
         output_format: of the files of captions, one for each input.
         model: what writes the captions.
         engine: what runs the jobs.
 
     Returns:
-        The content of captions_manifest.json: `model`, `decoding`, `files` in the inputs' order, each with its input,
-        bytes, checksum, photographs and errors, and the totals `photographs` and `errors`.
+        The content of captions_manifest.json: `fingerprint` of all that was asked for; `models`, the runs' own;
+        `decoding`, `batch_size`, `num_threads` and `output_format`; `files` in the inputs' order, each with its `name`,
+        `input`, `bytes`, `crc32c`, `photographs` and `errors`; and the totals `photographs` and `errors`.
 
     Raises:
         FileNotFoundError: if an input or a run is not there.
-        ValueError: if two inputs have one name.
+        ValueError: if two inputs have one name, or the runs' parts do not belong together.
         RuntimeError: if the folder holds captions of another model or other inputs, is being written by another
             process, or a worker died.
     """
@@ -73,6 +74,9 @@ def model_fingerprint(workdir: str) -> str:
     """Returns a SHA-256 (hex) over a run's configuration, vocabulary and checkpoint.
 
     The index of a checkpoint holds a checksum of every variable, so it stands for the weights.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
     """
     digest = hashlib.sha256()
     best = storage.join(workdir, BEST_DIRECTORY)

@@ -58,7 +58,9 @@ class PhotographCaptioner:
 
         Raises:
             FileNotFoundError: if a folder holds no run or no checkpoint.
-            ValueError: if a run's parts do not belong together, vocabularies differ, or a value is out of its range.
+            ValueError: if no folder is named, a run's parts do not belong together, vocabularies differ, or a value is
+                out of its range.
+            RuntimeError: if all checkpoints of a run are damaged.
         """
         if not workdirs:
             raise ValueError("No run was named: PhotographCaptioner.load takes the folders of one or more runs.")

@@ -57,7 +57,7 @@ class ExportedCaptioner(tf.Module):
     """What goes into the SavedModel: a run's captioner, search and words behind two signatures."""
 
     def __init__(self, run: Run):
-        """Takes a run loaded with its encoder."""
+        """Takes a run loaded with its encoder; ValueError if it was loaded without."""
         super().__init__(name="captioner")
         captioner = run.captioner
         encoder = captioner.encoder
@@ -110,6 +110,7 @@ def export_run(workdir: str, output_dir: str, decoding: dict[str, Any]) -> Run:
     Raises:
         FileNotFoundError: if the folder holds no run or no checkpoint.
         ValueError: if its parts do not belong together, or `output_dir` is there already.
+        RuntimeError: if all of its checkpoints are damaged.
     """
     _check_new(output_dir)
     run = load_run(workdir)

@@ -45,6 +45,7 @@ def score_run(
     Raises:
         FileNotFoundError: if the run, the shards or the references are missing.
         ValueError: if they do not belong together.
+        RuntimeError: if all checkpoints of the run are damaged, or a Java metric failed.
     """
     if not data_dir:
         data_dir = read_run_config(workdir).input.data_dir

@@ -24,6 +24,8 @@ def build_perplexity(
     Perplexity is exp of the mean cross entropy per word, `</S>` counted and `<S>` not, teacher-forced. Every word of
     the batches counts once; sums are float64. The graph is traced once and serves all later calls.
 
+    The function raises a ValueError where the batches hold no word; a mean beyond 700 nats gives infinity.
+
     Source: the definition of the original im2txt, without its repeated examples.
     """
     computed_on = strategy or tf.distribute.get_strategy()

@@ -49,7 +49,11 @@ class Captioner:
         return self.decoder.vocab_size
 
     def features(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Returns float32 [I, F]: the batch's features, or the encoder's of its images."""
+        """Returns float32 [I, F]: the batch's features, or the encoder's of its images.
+
+        Raises:
+            ValueError: if the batch holds images and there is no encoder.
+        """
         if "features" in batch:
             return batch["features"]
         if self.encoder is None:
@@ -63,7 +67,7 @@ class Captioner:
 
         Args:
             batch: see the class.
-            dropout_seed: int32 [2] in training, None otherwise.
+            dropout_seed: int64 [2] in training, None otherwise.
             label_smoothing: see `losses.word_losses`.
 
         Returns:
@@ -79,7 +83,11 @@ class Captioner:
         return word_losses(self.decoder.logits(outputs), target_ids, label_smoothing)
 
     def initial_state(self, batch: dict[str, tf.Tensor]) -> State:
-        """Returns the decoder's state before `<S>`, for a batch that needs only `images` or `features`."""
+        """Returns the decoder's state before `<S>`, for a batch that needs only `images` or `features`.
+
+        Raises:
+            ValueError: as `features`.
+        """
         return self.decoder.initial_state(self.features(batch))
 
     def step_log_probs(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:

@@ -55,7 +55,11 @@ def follow(
 
 
 def page(runs: Sequence[RunContent], refresh_secs: float = 0.0) -> str:
-    """Returns the page; with `refresh_secs` above 0 it loads itself anew so often."""
+    """Returns the page; with `refresh_secs` above 0 it loads itself anew so often.
+
+    Raises:
+        ValueError: if there are more runs than colours.
+    """
     if len(runs) > figures.NUM_RUN_COLOURS:
         raise ValueError(
             f"{len(runs)} runs are too many for one page; it has colours for {figures.NUM_RUN_COLOURS}. Name fewer."

@@ -56,7 +56,7 @@ def restore_model(path: str, variables: Mapping[str, tf.Variable]) -> int:
     """Restores a captioner's variables from a checkpoint of a run and returns its global step.
 
     Raises:
-        ValueError: if the checkpoint's variables are not the model's.
+        ValueError: if the checkpoint is damaged, or its variables are not the model's.
     """
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     # The optimizer's slots stay behind.

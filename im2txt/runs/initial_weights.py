@@ -34,8 +34,9 @@ def load_initial_weights(
         data: of the shards that the new run is trained on; with cached features only the decoder is loaded.
 
     Raises:
-        FileNotFoundError: if the folder holds no run.
+        FileNotFoundError: if the folder holds no run or no checkpoint.
         ValueError: if the vocabulary, encoder or decoder is another.
+        RuntimeError: if all of the run's checkpoints are damaged.
     """
     source = load_run(workdir, data)
     _check_vocabulary(source.vocabulary, words, workdir)

@@ -95,8 +95,9 @@ def export_original_checkpoint(workdir: str, path: str) -> int:
         path: of the new checkpoint, such as `model.ckpt-2000000`.
 
     Raises:
-        FileNotFoundError: if the folder holds no run.
+        FileNotFoundError: if the folder holds no run or no checkpoint.
         ValueError: if the original has no place for the run's model, or the checkpoint is there already.
+        RuntimeError: if all of the run's checkpoints are damaged.
     """
     if os.path.exists(f"{path}.index"):
         raise ValueError(f"--checkpoint={path}: {path}.index is there already. Name a new checkpoint.")

@@ -1,6 +1,6 @@
 """A run's folder: its configuration, vocabulary and encoder, and the captioner built from them.
 
-WORKDIR/config.json, word_counts.txt    what the run was started with
+WORKDIR/config.json, word_counts.txt    what the run was last started with
 WORKDIR/data_manifest.json              the shards it was trained on; a run of the original im2txt has none
 WORKDIR/encoder/weights.*               the frozen encoder
 WORKDIR/checkpoints/, best/             see `checkpoints`
@@ -37,7 +37,7 @@ class Run:
     """A trained run, loaded.
 
     Attributes:
-        config: as the run was started.
+        config: as the run was last started.
         vocabulary: the run's own.
         tokenizer: name of the tokenizer of its training captions.
         captioner: with the checkpoint's weights.
@@ -126,7 +126,12 @@ def _check_reachable(workdir: str) -> None:
 
 
 def read_run_vocabulary(workdir: str) -> Vocabulary:
-    """Reads the run's word_counts.txt."""
+    """Reads the run's word_counts.txt.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is damaged.
+    """
     path = storage.join(workdir, vocabulary.FILE_NAME)
     return Vocabulary.from_text(storage.read_text(path), path)
 
@@ -169,6 +174,7 @@ def load_run(workdir: str, data: Manifest | None = None) -> Run:
     Raises:
         FileNotFoundError: if the folder holds no run or no checkpoint.
         ValueError: if its parts, or the shards, do not belong together.
+        RuntimeError: if all of its checkpoints are damaged.
     """
     config = read_run_config(workdir)
     checkpoint = checkpoints.find_checkpoint(workdir)

@@ -61,7 +61,7 @@ class Vocabulary:
         self.unknown_id = self._ids[UNKNOWN_WORD]
 
     def __len__(self) -> int:
-        """The number of words, `<UNK>` included: the decoder's vocab_size."""
+        """The number of words, `<UNK>` included; a decoder has at least as many rows."""
         return len(self.words)
 
     def word_to_id(self, word: str) -> int:
@@ -69,7 +69,11 @@ class Vocabulary:
         return self._ids.get(word, self.unknown_id)
 
     def id_to_word(self, word_id: int) -> str:
-        """Returns the word, or `<UNK>` for an id past the end (rows a decoder may have to spare)."""
+        """Returns the word, or `<UNK>` for an id past the end (rows a decoder may have to spare).
+
+        Raises:
+            ValueError: if the id is negative.
+        """
         if word_id < 0:
             raise ValueError(f"Word id {word_id} is negative.")
         return self.words[word_id] if word_id < len(self.words) else UNKNOWN_WORD

@@ -36,14 +36,14 @@ class CaptionDecoder(Protocol):
         Args:
             features: float32 [B, F].
             input_ids: int32 [B, T], the first being `<S>`.
-            dropout_seed: int32 [2] in training; None drops nothing and then equals repeated `step`.
+            dropout_seed: int64 [2] in training; None drops nothing and then equals repeated `step`.
 
         Returns:
             float32 [B, T, U]; `logits` turns a row into the next word's logits.
         """
 
     def logits(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Turns outputs [M, U] into logits [M, V]."""
+        """Turns outputs float32 [M, U] into logits float32 [M, V]."""
 
 
 def log_frequencies(word_counts: np.ndarray) -> np.ndarray:
@@ -53,7 +53,14 @@ def log_frequencies(word_counts: np.ndarray) -> np.ndarray:
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, stream: int) -> tf.Tensor:
-    """Inverted dropout, a pure function of seed and stream: a resumed run draws the same masks again."""
+    """Inverted dropout, a pure function of seed and stream: a resumed run draws the same masks again.
+
+    Args:
+        x: float, of any shape.
+        rate: share of `x` set to 0, in [0, 1); the rest is divided by 1 - rate.
+        seed: int64 [2]; None drops nothing.
+        stream: tells apart what is dropped with one seed.
+    """
     if seed is None or rate == 0:
         return x
     return tf.nn.experimental.stateless_dropout(x, rate, tf.random.fold_in(seed, stream), rng_alg="philox")

@@ -26,8 +26,8 @@ class ShowAndTellDecoder(tf.Module):
     With `image_input="every_step"` the photograph's embedding is also added to that of every word: it then need not be
     carried through the state, which an encoder that starts from random weights takes long to learn.
 
-    In training, dropout falls on the LSTM's inputs (the photograph's embedding too) and outputs, with a fresh mask for
-    every step; the state passes whole.
+    In training, dropout falls on the photograph's features, and on the LSTM's inputs (the photograph's embedding too)
+    and outputs with a fresh mask for every step; the state passes whole.
 
     Source: Vinyals et al., Show and Tell, arXiv 1411.4555, with the biases and the cell of Google's im2txt.
     """
@@ -50,6 +50,9 @@ class ShowAndTellDecoder(tf.Module):
             seed: fixes the initial weights.
             word_counts: int [V], occurrences as a target; used if config.log_frequency_bias.
             compute_dtype: dtype of the matrix products of `unroll` and `logits`; `step` is always float32.
+
+        Raises:
+            ValueError: if config.log_frequency_bias wants counts and there are none.
         """
         super().__init__(name="decoder")
         self._config = config
