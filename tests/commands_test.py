@@ -21,6 +21,7 @@ from im2txt.text.vocabulary import Vocabulary
 ROOT = Path(__file__).parent.parent
 TRAIN, EVALUATE, RUN_INFERENCE = "im2txt.train", "im2txt.evaluate", "im2txt.run_inference"
 EXPORT, REPORT = "im2txt.export", "im2txt.report"
+IMPORT_CHECKPOINT, EXPORT_CHECKPOINT = "im2txt.import_checkpoint", "im2txt.export_checkpoint"
 CACHE_FEATURES, VERIFY_DATA = "data_prep.cache_features", "data_prep.verify_data"
 SMALL = (
     "--config=flickr8k",
@@ -185,6 +186,8 @@ def test_a_wrong_flag_is_named_before_tensorflow_is_imported(no_tensorflow, modu
         (CACHE_FEATURES, [*SMALL, "--data_dir=x", "--output_dir=y"], "No manifest.json in 'x'"),
         (CACHE_FEATURES, [*SMALL, "--data_dir={data}", "--output_dir={file}"], "--output_dir={file}: {file} is a file"),
         (EXPORT, ["--workdir=x", "--output_dir=y"], "No x/config.json: 'x' is no run of im2txt.train."),
+        (IMPORT_CHECKPOINT, ["--checkpoint=x", "--vocab_file=y", "--workdir=z"], "--vocab_file=y is not there."),
+        (EXPORT_CHECKPOINT, ["--workdir=x", "--checkpoint=y"], "No x/config.json: 'x' is no run of im2txt.train."),
         (REPORT, ["--workdir=x"], "is no run of im2txt.train."),
         (VERIFY_DATA, ["--data_dir=x", "--decode_images"], "No manifest.json in 'x'"),
     ],
