@@ -58,7 +58,7 @@ def load_initial_weights(
     if captioner.encoder is not None and source.captioner.encoder is not None:
         old_weights = source.captioner.encoder.variables
         for name, new in captioner.encoder.variables.items():
-            new.assign(old_weights[name])
+            new.assign(old_weights[name].numpy())
 
 
 def _grow(old: np.ndarray, axis: int, num_rows: int, old_words: Vocabulary, num_words: int, shares: bool) -> np.ndarray:

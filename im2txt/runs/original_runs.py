@@ -106,6 +106,7 @@ def export_original_checkpoint(workdir: str, path: str) -> int:
         "encoder.backbone": (config.encoder.backbone, "InceptionV3"),
         "encoder.pooling": (config.encoder.pooling, "avg"),
         "encoder.image_size": (config.encoder.image_size or 299, 299),
+        "decoder.name": (config.decoder.name, "show_and_tell"),
         "decoder.image_input": (config.decoder.image_input, "first"),
     }
     different = [f"{name} is {found!r}, not {needed!r}" for name, (found, needed) in wanted.items() if found != needed]
