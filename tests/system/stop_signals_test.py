@@ -8,6 +8,17 @@ import pytest
 from im2txt.system.stop_signals import stop_signals
 
 
+@pytest.fixture(autouse=True)
+def default_handlers():
+    """As at a terminal, also where the suite was started with SIGINT ignored (`nohup make test &`)."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_a_request(number):
     with stop_signals() as stop_requested:

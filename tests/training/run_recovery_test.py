@@ -143,7 +143,7 @@ def test_two_trainings_in_one_folder_are_refused(workdir, data_dir):
 def test_moved_shards_are_the_run_s_and_their_new_place_is_noted(workdir, data_dir, tmp_path, capsys):
     shutil.copytree(data_dir, tmp_path / "moved")
     train(experiment(f"{tmp_path}/moved/"), str(workdir))
-    assert "has finished at step 16 of 16 " in capsys.readouterr().out
+    assert "has finished at step 16 of 16: no step is left" in capsys.readouterr().out
     assert run_folder.read_run_config(str(workdir)).input.data_dir == f"{tmp_path}/moved/"
 
 
