@@ -1,11 +1,14 @@
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from data_prep import build_shards
+from data_prep.building import build_folder
 from im2txt.shards.shard_folder import ShardFolder
 from tests import tiny_flickr8k
 
@@ -132,9 +135,7 @@ def test_flags_are_checked_without_tensorflow():
 
 def test_ctrl_c_leaves_a_folder_that_can_be_continued_and_no_process(data, tmp_path):
     output = tmp_path / "shards"
-    os.mkfifo(data.images_dir / "pipe")
-    data.photograph(103).unlink()
-    os.rename(data.images_dir / "pipe", data.photograph(103))  # Whoever reads this photograph waits for ever.
+    Image.new("RGB", (8_500, 8_500)).save(data.photograph(103), "PNG")  # Seconds of work for whoever writes it anew.
     flags = [*data.flags(), f"--output_dir={output}", *SHARDS, "--num_workers=2"]
     process = subprocess.Popen(
         [sys.executable, "-m", "data_prep.build_shards", *flags],
@@ -143,14 +144,16 @@ def test_ctrl_c_leaves_a_folder_that_can_be_continued_and_no_process(data, tmp_p
         text=True,
         start_new_session=True,
     )
-    with open(data.photograph(103), "wb"):  # Returns when a worker has opened the other end.
-        os.killpg(process.pid, signal.SIGINT)  # As a terminal does: to the workers as well.
-        out, err = process.communicate(timeout=60)
+    while not (output / build_folder.PLAN_NAME).exists():  # From then on it starts its workers and writes.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.02)
+            raise AssertionError(process.communicate())
+    os.killpg(process.pid, signal.SIGINT)  # As a terminal does: to the workers as well.
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "Interrupted" in err
     assert not any(name.startswith(".tmp-") for name in os.listdir(output))
-    data.photograph(103).unlink()
     data.photograph(103).write_bytes(tiny_flickr8k.jpeg(103))
     build_shards.main(flags)
     assert ShardFolder.open(str(output)).manifest.splits["train"].images == 12
