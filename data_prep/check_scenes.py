@@ -5,6 +5,7 @@ Counts the captions that are right in
   colour    names at least one shape, each with a colour, and every colour it names is in the scene
   both      names at least one shape, each with a colour, and every such pair is in the scene
   complete  right in both, and no shape of the scene is left out
+
 Each shape of the scene answers for one shape of the caption only. Beside the shares stand those of the best constant
 caption ("a red circle" for every scene). Writes both to scene_scores.json beside the captions.
 
@@ -63,7 +64,12 @@ def _within(named: Iterable[object], there: Iterable[object]) -> bool:
 
 
 def shares_right(captions: Mapping[int, str], looks: Mapping[int, Sequence[Look]]) -> dict[str, float]:
-    """Returns, by measure, the share of captions that are right; both arguments are by image id."""
+    """Returns, by measure, the share of captions that are right, in [0, 1].
+
+    Args:
+        captions: at least one, by image id.
+        looks: the shapes of each of these scenes, by image id.
+    """
     verdicts = [judge(caption, looks[image_id]) for image_id, caption in captions.items()]
     return {measure: sum(verdict[measure] for verdict in verdicts) / len(verdicts) for measure in MEASURES}
 
@@ -92,7 +98,7 @@ def _read_looks(path: str) -> dict[str, list[Look]]:
 def _read_captions(path: str) -> dict[int, str]:
     try:
         results = json.loads(storage.read_text(path))
-        captions = {result["image_id"]: result["caption"] for result in results}
+        captions = {result["image_id"]: "" + result["caption"] for result in results}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is not of the form [{{"image_id": 1, "caption": "..."}}]: {error!r}.') from error
     if not captions or len(captions) < len(results):

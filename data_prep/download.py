@@ -117,7 +117,19 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def fetch(archive: Archive, data_dir: str, mirror: str | None, retry: RetryOptions, remove_archive: bool) -> None:
-    """Downloads and unpacks an archive, unless that was finished before."""
+    """Downloads and unpacks an archive, unless that was finished before.
+
+    Args:
+        archive: what to fetch.
+        data_dir: local folder that is there, for the archive and for what is in it.
+        mirror: URL that takes the place of the archive's host; None takes the archive's own.
+        retry: what happens when the network fails.
+        remove_archive: whether the archive is removed once it is unpacked.
+
+    Raises:
+        RuntimeError: if it cannot be downloaded, is damaged, or is another archive.
+        OSError: if the disk is too full.
+    """
     parts = urllib.parse.urlsplit(archive.url)
     url = f"{mirror.rstrip('/')}{parts.path}" if mirror else archive.url
     path = os.path.join(data_dir, os.path.basename(parts.path))

@@ -34,12 +34,23 @@ class DrawScenesFlags:
     """Another seed draws other scenes."""
 
     def __post_init__(self) -> None:
+        if storage.is_remote(self.output_dir):
+            raise ValueError(f"--output_dir={self.output_dir} must be a local folder.")
         if self.num_scenes < 1:
             raise ValueError(f"--num_scenes={self.num_scenes} must be at least 1.")
 
 
 def draw(output_dir: str, num_scenes: int, seed: int) -> dict[str, int]:
-    """Draws the scenes and writes their files; returns the number of scenes by split."""
+    """Draws the scenes and writes their files; returns the number of scenes by split.
+
+    Args:
+        output_dir: local folder; made if need be. Its captions.jsonl is gone until all pictures are written.
+        num_scenes: how many, at least 1.
+        seed: fixes scenes, pictures and splits.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
     captions_path = os.path.join(output_dir, CAPTIONS_NAME)
     images_dir = os.path.join(output_dir, _IMAGES_NAME)
     os.makedirs(images_dir, exist_ok=True)

@@ -107,7 +107,7 @@ def test_captions_of_pictures_that_are_no_scenes_are_refused(files: Files) -> No
         files.check()
 
 
-@pytest.mark.parametrize("content", ["[{]", "[1]", '[{"image_id": 3}]', "{}x"])
+@pytest.mark.parametrize("content", ["[{]", "[1]", '[{"image_id": 3}]', '[{"image_id": 3, "caption": null}]', "{}x"])
 def test_a_damaged_captions_file_is_named(files: Files, content: str) -> None:
     files.captions.write_text(content)
     with pytest.raises(ValueError, match=r"captions.json is not of the form"):

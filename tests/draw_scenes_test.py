@@ -105,8 +105,17 @@ def test_the_table_source_reads_what_was_drawn(tmp_path: pathlib.Path) -> None:
         assert pathlib.Path(image.path).is_file()
 
 
-def test_a_number_of_scenes_below_one_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--num_scenes=0", "--num_scenes=0 must be at least 1."),
+        ("--output_dir=gs://bucket/scenes", "--output_dir=gs://bucket/scenes must be a local folder."),
+    ],
+)
+def test_flags_that_cannot_be_are_refused(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], flag: str, told: str
+) -> None:
     with pytest.raises(SystemExit) as stop:
-        draw(tmp_path, "--num_scenes=0")
+        draw_scenes.main([f"--output_dir={tmp_path}", flag])
     assert stop.value.code == 2
-    assert "num_scenes=0 must be at least 1" in capsys.readouterr().err.replace("\n", " ")
+    assert told in " ".join(capsys.readouterr().err.replace("│", " ").split())

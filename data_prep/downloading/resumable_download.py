@@ -26,7 +26,7 @@ class RetryOptions:
     """What happens when the network fails."""
 
     attempts: int = 10
-    """Attempts in a row without receiving a byte before giving up."""
+    """Failed attempts in a row before giving up; one that received some bytes counts as the first of a new row."""
     retry_delay_secs: float = 1.0
     """Wait before the second attempt; doubled with each further one, up to a minute."""
     timeout_secs: float = 60.0

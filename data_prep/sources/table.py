@@ -30,7 +30,8 @@ class Table:
     caption_columns: tuple[str, ...] = ("caption",)
     """Columns of captions. In JSON lines a value may be a list of captions."""
     split_column: str = ""
-    """Column of the split (train, val, validation, dev, test or restval); an empty cell leaves it open."""
+    """Column of the split (train, val, validation, dev, test or restval). A photograph whose cell is empty is left out,
+    unless --split_by divides the photographs in another way."""
     id_column: str = ""
     """Column of the photograph's number; by default a hash of its path."""
 

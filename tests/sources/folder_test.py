@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from data_prep import build_shards
 from data_prep.sources.base import LeftOut, stable_image_id
 from data_prep.sources.folder import Folder
 
@@ -41,6 +42,16 @@ def test_texts_without_photograph_are_named_as_left_out(tmp_path):
     assert photograph.file_name == "a.jpg"
     detail = "no photograph of that name lies beside it"
     assert left_out == [LeftOut(name, "text_without_photograph", detail) for name in ("b/README.txt", "z.txt")]
+
+
+def test_a_build_counts_missing_texts_and_refuses_more_than_its_limit(tmp_path, capsys):
+    fill(tmp_path, {"a.jpg": "", "a.txt": "A", "b.jpg": "", "c.jpg": "", "c.txt": "\n", "lost.txt": "x"})
+    flags = ["folder", f"--images_dir={tmp_path}", "--split_by=hash", "--val_fraction=0", "--test_fraction=0"]
+    flags += [f"--output_dir={tmp_path}/out", "--dry_run", "--min_word_count=1"]
+    build_shards.main([*flags, "--max_skipped_fraction=0.7"])
+    assert "left out: 2 no_caption, 1 text_without_photograph" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match=r"^2 of the 3 photographs in a split cannot be used \(2 no_caption\)"):
+        build_shards.main(flags)
 
 
 def test_another_ending_of_texts(tmp_path):
