@@ -1,8 +1,8 @@
 """The original im2txt's command: COCO 2014 to shards of one caption per record, with the original's split.
 
-    python -m data_prep.build_mscoco_data --train_image_dir=train2014 --val_image_dir=val2014
-        --train_captions_file=annotations/captions_train2014.json --val_captions_file=annotations/captions_val2014.json
-        --output_dir=mscoco
+    python -m data_prep.build_mscoco_data --train_image_dir=train2014 --val_image_dir=val2014 \
+        --train_captions_file=annotations/captions_train2014.json \
+        --val_captions_file=annotations/captions_val2014.json --output_dir=mscoco
 
 It is `build_shards coco --split=im2txt --layout=pair` under the original's flags. Photographs of train2014 and 85 % of
 val2014 are for training, 5 % and 10 % of val2014 for validation and test. Records, names and split are the original's.

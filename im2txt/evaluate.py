@@ -1,7 +1,7 @@
 """Scores captions: BLEU-1..4, ROUGE-L and CIDEr-D with intervals, beside a constant caption and a person's.
 
-python -m im2txt.evaluate --workdir=/tmp/run --split=test
-python -m im2txt.evaluate --results=captions.json --references=captions_val2014.json
+    python -m im2txt.evaluate --workdir=/tmp/run --split=test
+    python -m im2txt.evaluate --results=captions.json --references=captions_val2014.json
 
 The first captions a split with a run, and measures its perplexity. It writes to WORKDIR/evaluation/SPLIT: captions.json
 (COCO results), candidates.json (every beam), scores.json and image_scores.json. The second scores a COCO results file
