@@ -71,7 +71,7 @@ class EncoderEntry:
     """Which encoder made a folder of feature shards.
 
     Attributes:
-        backbone: name in `keras.applications`.
+        backbone: `encoder.backbone`: a name in `keras.applications`, or SmallCNN.
         weights: `imagenet`, `none`, or the weight file's base name.
         weights_sha256: hash of the encoder's variables as loaded.
         image_size: pixels, side of the encoder's input.
