@@ -146,7 +146,7 @@ def test_a_cluster_that_loses_an_executor_writes_the_bytes_that_the_pool_writes(
     assert len(engine.killed) == 1
     prepare.prepare(source, str(tmp_path / "pool"), options, LocalEngine(1))
     names = sorted(path.name for path in (tmp_path / "pool").iterdir())
-    assert len(names) == 10
+    assert len(names) == 11
     assert sorted(path.name for path in (tmp_path / "spark").iterdir()) == names
     for name in names:
         assert (tmp_path / "spark" / name).read_bytes() == (tmp_path / "pool" / name).read_bytes(), name
