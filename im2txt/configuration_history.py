@@ -78,6 +78,7 @@ ADDED: dict[int, dict[str, Any]] = {
         "decoding.top_p": 1.0,
         "decoding.sampling_seed": 1,
     },
+    3: {},
 }
 """By version, the fields that came with it, with the values that leave everything as it was before."""
 

@@ -49,6 +49,7 @@ FLOORS = {
     "im2txt/engines": 1,
     "im2txt/system": 1,
     "configs": 1,
+    "im2txt/config_sections": -1,  # Below `im2txt.configuration`, which stands on 0.
 }
 # Single modules that stand lower than their folder: the version, and the knobs that every floor reads.
 GROUND_FLOOR = ("im2txt", "im2txt.configuration", "im2txt.configuration_history")

@@ -1,0 +1,41 @@
+"""Fields of the section `encoder`: default, unit and range of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from im2txt.config_sections.checks import check, check_types
+
+IMAGENET_WEIGHTS = "imagenet"
+NO_WEIGHTS = "none"
+ResizeMethod = Literal["half_pixel", "legacy"]
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """The network that turns a photograph into features."""
+
+    backbone: str = "InceptionV3"
+    """A network of keras.applications by its name there, or SmallCNN, which trains from scratch in minutes."""
+    weights: str = IMAGENET_WEIGHTS
+    """`imagenet`, the path of a Keras weight file without the top layers, `none` for random weights, or for InceptionV3
+    the path of a checkpoint of slim or the original im2txt."""
+    image_size: int = 0
+    """Side of the square input in pixels; 0 takes the backbone's own."""
+    crop_fraction: float = 299 / 346
+    """Share of the photograph's height and width that is kept: at the centre, or anywhere when distorting."""
+    resize: ResizeMethod = "half_pixel"
+    """`legacy` samples photographs as TensorFlow 1 did, which the weights of an imported model are used to."""
+    pooling: Literal["avg", "max", "flatten"] = "avg"
+    """How the last feature map [h, w, c] becomes one vector; `flatten` keeps the places of things."""
+    trainable: bool = False
+    """Whether the encoder is trained too."""
+    update_batch_norm: bool = False
+    """Whether a trained encoder's batch normalisation uses and updates batch statistics; on one replica only."""
+
+    def __post_init__(self) -> None:
+        check_types(self, "encoder")
+        check(self.image_size >= 0, "encoder.image_size", self.image_size, "must be 0 or a number of pixels")
+        check(0 < self.crop_fraction <= 1, "encoder.crop_fraction", self.crop_fraction, "must be in (0, 1]")
+        check(bool(self.weights), "encoder.weights", self.weights, "must be `imagenet`, `none` or a path")

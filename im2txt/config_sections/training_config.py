@@ -1,0 +1,57 @@
+"""Fields of the section `training`: default, unit and range of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from im2txt.config_sections.checks import check, check_types
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How long to train, and what to write on the way."""
+
+    start_from: str = ""
+    """Workdir of a trained run whose weights this one starts with; its words keep their ids, and new ones follow."""
+    num_epochs: float = 50.0
+    """Passes over the training captions."""
+    steps_per_call: int = 50
+    """Steps that run in the graph between two looks at the clock."""
+    log_every_steps: int = 100
+    """Steps between two log lines."""
+    eval_every_epochs: float = 1.0
+    """Epochs between two validations."""
+    checkpoint_every_secs: float = 600.0
+    """Seconds between two checkpoints; the end and Ctrl-C save too."""
+    keep_checkpoints: int = 3
+    """Latest checkpoints kept, besides the best."""
+    early_stopping_evaluations: int = 0
+    """Stop after so many validations without a better perplexity; 0 never stops early."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number type of the decoder's matrix products in training and its validations; weights, `evaluate` and captions
+    keep float32."""
+    distribution: Literal["one_device", "mirrored", "multi_worker", "tpu"] = "one_device"
+    """`mirrored` copies the model to every GPU of this machine, `multi_worker` to those of every process that TF_CONFIG
+    or Slurm names, `tpu` to every core of a TPU."""
+    logical_devices: int = 0
+    """To rehearse `mirrored` without GPUs: copies on so many logical devices of the CPU; 0 takes the GPUs."""
+    tpu_name: str = ""
+    """Name or address of the TPU for `tpu`; empty finds the one this machine has."""
+    seed: int = 1
+    """Fixes initial weights, order of examples, distortions and dropout."""
+
+    def __post_init__(self) -> None:
+        check_types(self, "training")
+        for name in ("num_epochs", "eval_every_epochs", "checkpoint_every_secs"):
+            check(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "must be positive")
+        for name in ("steps_per_call", "log_every_steps", "keep_checkpoints"):
+            check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "must be at least 1")
+        for name in ("early_stopping_evaluations", "seed", "logical_devices"):
+            check(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must not be negative")
+        check(
+            self.logical_devices == 0 or self.distribution == "mirrored",
+            "training.logical_devices",
+            self.logical_devices,
+            f"only mirrored spreads over them, the distribution is {self.distribution}",
+        )
