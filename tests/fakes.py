@@ -71,7 +71,7 @@ def write_dataset(
                     features = np.full(feature_size, image_id, np.float32)
                     example = records.replace_image_with_features(example, features)
                 serialized.append((example, len(group)))
-        splits[split] = _write_split(directory, split, serialized, shards_per_split, ids_of)
+        splits[split] = _write_split(directory, split, serialized, shards_per_split, ids_of, vocabulary.unknown_id)
         all_ids[split] = ids_of
         references.write_references(
             str(directory),
@@ -100,7 +100,12 @@ def write_dataset(
 
 
 def _write_split(
-    directory: Path, split: str, serialized: list[tuple[bytes, int]], count: int, ids_of: dict[int, list[list[int]]]
+    directory: Path,
+    split: str,
+    serialized: list[tuple[bytes, int]],
+    count: int,
+    ids_of: dict[int, list[list[int]]],
+    unknown_id: int,
 ) -> manifests.SplitEntry:
     entries = []
     for index in range(count):
@@ -116,4 +121,5 @@ def _write_split(
     for of_image in ids_of.values():
         per_image[len(of_image)] = per_image.get(len(of_image), 0) + 1
     words = sum(len(ids) - 1 for ids in captions)
-    return manifests.SplitEntry(len(ids_of), len(captions), words, 0, per_image, tuple(entries))
+    unknown_words = sum(ids.count(unknown_id) for ids in captions)
+    return manifests.SplitEntry(len(ids_of), len(captions), words, unknown_words, per_image, tuple(entries))
