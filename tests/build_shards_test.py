@@ -132,6 +132,11 @@ def test_flags_are_checked_without_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def heed_ctrl_c() -> None:
+    """In the child: a suite that runs in the background may ignore the signal, and would hand that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_a_folder_that_can_be_continued_and_no_process(data, tmp_path):
     output = tmp_path / "shards"
     Image.new("RGB", (8_500, 8_500)).save(data.photograph(103), "PNG")  # Seconds of work for whoever writes it anew.
@@ -142,6 +147,7 @@ def test_ctrl_c_leaves_a_folder_that_can_be_continued_and_no_process(data, tmp_p
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     while not list(output.glob(".tmp-*")):  # Until a worker writes a shard.
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -125,6 +125,23 @@ def test_output_dropout_differs_from_step_to_step():
     assert len({row.tobytes() for row in outputs}) == 6
 
 
+def test_inputs_and_outputs_are_dropped_by_draws_of_their_own():
+    size, num_words = 64, 6
+    config = DecoderConfig(
+        embedding_size=size, num_lstm_units=size, input_dropout_rate=0.5, output_dropout_rate=0.5, initializer_scale=0.5
+    )
+    decoder = ShowAndTellDecoder(config, num_words, F, seed=1)
+    with tf.GradientTape() as tape:
+        outputs = decoder.unroll(tf.ones([1, F]), tf.range(num_words)[None], tf.constant([1, 2], tf.int64))
+        total = tf.reduce_sum(outputs)
+    gradient = tf.convert_to_tensor(tape.gradient(total, decoder.variables["word_embedding"]))
+    input_mask, output_mask = gradient.numpy() != 0, outputs[0].numpy() != 0  # [T, 64] each; word t is said at step t.
+    assert 0.4 < input_mask[:-1].mean() < 0.6
+    assert 0.4 < output_mask.mean() < 0.6
+    # One stream would fill both alike from their first number on, and the inputs begin with the photograph's.
+    assert 0.4 < (input_mask[:-1] == output_mask[1:]).mean() < 0.6
+
+
 def test_log_frequency_bias_makes_the_first_loss_the_entropy_of_word_frequencies():
     counts = np.array([8, 4, 2, 2])
     np.testing.assert_allclose(log_frequencies(counts), np.log([0.5, 0.25, 0.125, 0.125]))
