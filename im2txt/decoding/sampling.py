@@ -78,7 +78,6 @@ def sample_captions(
             raise ValueError(f"{name} is {value}; it must be {rule}.")
     batch_size = tf.shape(keys)[0]
     rows = tf.repeat(tf.range(batch_size), num_samples)
-    num_rows = tf.shape(rows)[0]
     randoms = _random_numbers(keys, seed, num_samples, max_caption_length)  # [B*K, L]
 
     def step(samples: _Samples) -> tuple[_Samples]:
@@ -102,8 +101,18 @@ def sample_captions(
             ),
         )
 
-    start_words = tf.constant([[start_id] + [rules.end_id] * (max_caption_length - 1)], tf.int32)
-    start = _Samples(
+    start = _start(initial_state, rows, start_id, rules.end_id, max_caption_length)
+    (samples,) = tf.while_loop(
+        lambda samples: tf.reduce_any(samples.status == 0), step, (start,), maximum_iterations=max_caption_length - 1
+    )
+    return _sorted(samples, num_samples)
+
+
+def _start(initial_state: State, rows: tf.Tensor, start_id: int, end_id: int, max_caption_length: int) -> _Samples:
+    """Captions of nothing but the start word, one for each of `rows`, which name the image of each."""
+    num_rows = tf.shape(rows)[0]
+    start_words = tf.constant([[start_id] + [end_id] * (max_caption_length - 1)], tf.int32)
+    return _Samples(
         length=tf.constant(1),
         state=tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), initial_state),
         word_ids=tf.tile(start_words, [num_rows, 1]),
@@ -111,10 +120,6 @@ def sample_captions(
         lengths=tf.ones([num_rows], tf.int32),
         status=tf.zeros([num_rows], tf.int32),
     )
-    (samples,) = tf.while_loop(
-        lambda samples: tf.reduce_any(samples.status == 0), step, (start,), maximum_iterations=max_caption_length - 1
-    )
-    return _sorted(samples, num_samples)
 
 
 def _random_numbers(keys: tf.Tensor, seed: int, num_samples: int, length: int) -> tf.Tensor:

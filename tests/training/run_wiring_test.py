@@ -186,6 +186,23 @@ def test_a_resumed_run_knows_how_good_its_best_was(overfitted, tmp_path):
     assert best_step(resumed) == best_step(workdir)
 
 
+def test_another_seed_takes_the_examples_in_another_order(decayed, tmp_path):
+    # The same weights at every step of both runs and no dropout: a step's loss is that of its examples.
+    dataset = features_of(tmp_path / "data", {"train": 8, "val": 1}, 2)
+    losses = []
+    for seed in (1, 2):
+        config = experiment(
+            dataset,
+            {"learning_rate": STANDING_STILL, "schedule": "constant"},
+            epochs=1,
+            start_from=str(decayed),
+            seed=seed,
+        )
+        train(config, str(tmp_path / f"run{seed}"))
+        losses.append([row["loss"] for row in rows(tmp_path / f"run{seed}", "train")])
+    assert losses[0] != losses[1]
+
+
 def test_dropout_is_drawn_anew_for_every_step_and_seed(decayed, tmp_path):
     # One caption, the same weights at every step of both runs: nothing but dropout can tell their losses apart.
     dataset = features_of(tmp_path / "data", {"train": 1, "val": 1}, 1)
