@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.parts import timing
-from im2txt.configuration import DecoderConfig, OptimizationConfig
+from im2txt.configuration import OptimizationConfig, ShowAndTellConfig
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.system import command_line
@@ -84,7 +84,7 @@ def ours(batch_size: int, compute_dtype: tf.DType) -> Callable[[], object]:
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     config = OptimizationConfig(optimizer="sgd", learning_rate=LEARNING_RATE, schedule="constant", clip_norm=CLIP_NORM)
     with strategy.scope():
-        decoder_config = DecoderConfig(input_dropout_rate=DROPOUT_RATE, output_dropout_rate=DROPOUT_RATE)
+        decoder_config = ShowAndTellConfig(input_dropout_rate=DROPOUT_RATE, output_dropout_rate=DROPOUT_RATE)
         decoder = ShowAndTellDecoder(decoder_config, VOCAB_SIZE, FEATURE_SIZE, 0, None, compute_dtype)
         captioner = Captioner(None, decoder)
         optimizer = Optimizer(config, captioner.trainable_variables)

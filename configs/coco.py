@@ -7,11 +7,11 @@ Not yet run.
 """
 
 from im2txt.configuration import (
-    DecoderConfig,
     EncoderConfig,
     ExperimentConfig,
     InputConfig,
     OptimizationConfig,
+    ShowAndTellConfig,
     TrainingConfig,
 )
 
@@ -21,7 +21,7 @@ def get_config() -> ExperimentConfig:
     return ExperimentConfig(
         input=InputConfig(batch_size=256, shuffle_buffer_examples=50_000),
         encoder=EncoderConfig(backbone="InceptionV3", crop_fraction=1.0),
-        decoder=DecoderConfig(log_frequency_bias=True),
+        decoder=ShowAndTellConfig(log_frequency_bias=True),
         optimization=OptimizationConfig(
             optimizer="adamw", learning_rate=1e-3, schedule="cosine", warmup_steps=1000, weight_decay=0.05
         ),

@@ -7,12 +7,12 @@ The features' own dropout is off: it lowers the scores. The length normalisation
 """
 
 from im2txt.configuration import (
-    DecoderConfig,
     DecodingConfig,
     EncoderConfig,
     ExperimentConfig,
     InputConfig,
     OptimizationConfig,
+    ShowAndTellConfig,
     TrainingConfig,
 )
 
@@ -22,7 +22,7 @@ def get_config() -> ExperimentConfig:
     return ExperimentConfig(
         input=InputConfig(batch_size=64, shuffle_buffer_examples=30_000),
         encoder=EncoderConfig(backbone="MobileNetV2", crop_fraction=1.0),
-        decoder=DecoderConfig(
+        decoder=ShowAndTellConfig(
             input_dropout_rate=0.4,
             output_dropout_rate=0.5,
             log_frequency_bias=True,

@@ -4,11 +4,11 @@ python -m im2txt.train --config=scenes --workdir=/tmp/run --config.input.data_di
 """
 
 from im2txt.configuration import (
-    DecoderConfig,
     EncoderConfig,
     ExperimentConfig,
     InputConfig,
     OptimizationConfig,
+    ShowAndTellConfig,
     TrainingConfig,
 )
 
@@ -21,7 +21,7 @@ def get_config() -> ExperimentConfig:
         encoder=EncoderConfig(
             backbone="SmallCNN", weights="none", crop_fraction=1.0, pooling="flatten", trainable=True
         ),
-        decoder=DecoderConfig(
+        decoder=ShowAndTellConfig(
             embedding_size=256,
             num_lstm_units=256,
             image_input="every_step",

@@ -14,7 +14,7 @@ from typing import Any
 
 from im2txt import configuration_history
 from im2txt.config_sections.checks import check
-from im2txt.config_sections.decoder_config import DecoderConfig
+from im2txt.config_sections.decoder_config import DecoderConfig, ShowAndTellConfig, decoder_class
 from im2txt.config_sections.decoding_config import DecodingConfig
 from im2txt.config_sections.encoder_config import IMAGENET_WEIGHTS, NO_WEIGHTS, EncoderConfig, ResizeMethod
 from im2txt.config_sections.input_config import InputConfig
@@ -31,6 +31,7 @@ __all__ = [
     "NO_WEIGHTS",
     "OptimizationConfig",
     "ResizeMethod",
+    "ShowAndTellConfig",
     "TrainingConfig",
 ]
 
@@ -41,7 +42,7 @@ class ExperimentConfig:
 
     input: InputConfig = InputConfig()
     encoder: EncoderConfig = EncoderConfig()
-    decoder: DecoderConfig = DecoderConfig()
+    decoder: DecoderConfig = ShowAndTellConfig()
     optimization: OptimizationConfig = OptimizationConfig()
     training: TrainingConfig = TrainingConfig()
     decoding: DecodingConfig = DecodingConfig()
@@ -100,9 +101,14 @@ def _from_fields(cls: type[Any], fields: Any, prefix: str) -> Any:
             raise ValueError(f"unknown field {prefix}{name}{hint}")
     return cls(
         **{
-            name: _from_fields(types[name], value, f"{prefix}{name}.")
+            name: _from_fields(_section_class(types[name], value), value, f"{prefix}{name}.")
             if dataclasses.is_dataclass(types[name])
             else value
             for name, value in fields.items()
         }
     )
+
+
+def _section_class(kind: type[Any], fields: Any) -> type[Any]:
+    """Returns the class whose fields these are: a decoder's own, by its name."""
+    return decoder_class(fields.get("name")) if kind is DecoderConfig and isinstance(fields, dict) else kind

@@ -80,8 +80,12 @@ ADDED: dict[int, dict[str, Any]] = {
     },
     3: {},
 }
-"""By version, the fields that came with it, with the values that leave everything as it was before."""
+"""By version, the fields that came with it, with the values that leave everything as it was before.
 
+`decoder.*` are Show and Tell's, the first decoder; those of another one stand as `decoder.NAME.*`.
+"""
+
+FIRST_DECODER = "show_and_tell"
 FORMAT_VERSION = max(ADDED)
 VERSION_KEY = "format_version"
 
@@ -99,13 +103,16 @@ def completed(fields: dict[str, Any]) -> dict[str, Any]:
         )
     sections = {name: value for name, value in fields.items() if name != VERSION_KEY}
     for dotted, value in known_fields().items():
-        section, _, name = dotted.partition(".")
+        section, _, name = dotted.rpartition(".")
+        section, _, decoder = section.partition(".")
         of_section = sections.setdefault(section, {})
-        if isinstance(of_section, dict):  # Anything else is refused by who reads on.
+        if not isinstance(of_section, dict):  # Refused by who reads on.
+            continue
+        if section != "decoder" or of_section.get("name", FIRST_DECODER) == (decoder or FIRST_DECODER):
             sections[section] = {name: value} | of_section
     return sections
 
 
 def known_fields() -> dict[str, Any]:
-    """Returns all fields as `section.name`, each with the value it has where it is missing."""
+    """Returns all fields as in `ADDED`, each with the value it has where it is missing."""
     return FIRST_VERSION | {name: value for version in sorted(ADDED) for name, value in ADDED[version].items()}

@@ -5,10 +5,12 @@ import importlib
 import json
 import math
 import re
+from typing import Literal
 
 import pytest
 
 from im2txt import configuration_history
+from im2txt.config_sections.decoder_config import DECODER_CONFIGS
 from im2txt.configuration import (
     DecoderConfig,
     DecodingConfig,
@@ -16,6 +18,7 @@ from im2txt.configuration import (
     ExperimentConfig,
     InputConfig,
     OptimizationConfig,
+    ShowAndTellConfig,
     TrainingConfig,
 )
 from im2txt.system import command_line
@@ -23,7 +26,7 @@ from im2txt.system import command_line
 SECTIONS = {
     "input": InputConfig,
     "encoder": EncoderConfig,
-    "decoder": DecoderConfig,
+    "decoder": ShowAndTellConfig,
     "optimization": OptimizationConfig,
     "training": TrainingConfig,
     "decoding": DecodingConfig,
@@ -137,7 +140,7 @@ def test_config_json_gives_the_same_experiment_back():
     config = ExperimentConfig(
         input=InputConfig(data_dir="/tmp/münchen", batch_size=7),
         encoder=EncoderConfig(backbone="VGG16", pooling="max", trainable=True, crop_fraction=1 / 3),
-        decoder=DecoderConfig(num_lstm_units=3, input_dropout_rate=0.1),
+        decoder=ShowAndTellConfig(num_lstm_units=3, input_dropout_rate=0.1),
         optimization=OptimizationConfig(optimizer="adam", learning_rate=0.1 + 0.2),
         training=TrainingConfig(num_epochs=1.5, seed=123),
         decoding=DecodingConfig(beam_size=9, allow_unknown=True),
@@ -158,8 +161,60 @@ def test_a_field_absent_from_config_json_has_the_value_of_its_time_not_today_s(m
     assert DecodingConfig().max_caption_length == 20
 
 
+@pytest.mark.parametrize("name", DECODER_CONFIGS)
+def test_every_number_of_a_decoder_has_a_range(name):
+    for field in dataclasses.fields(DECODER_CONFIGS[name]):
+        if field.type in ("int", "float"):
+            with pytest.raises(ValueError, match=re.escape(f"decoder.{field.name}=-1")):
+                DECODER_CONFIGS[name](**{field.name: -1})
+        if field.name.endswith("_rate"):
+            with pytest.raises(ValueError, match=re.escape(f"decoder.{field.name}=1: must be in [0, 1).")):
+                DECODER_CONFIGS[name](**{field.name: 1})
+
+
+@pytest.mark.parametrize("name", DECODER_CONFIGS)
+def test_a_decoder_takes_its_own_knobs_and_refuses_those_of_others(name):
+    config = ExperimentConfig(decoder=DECODER_CONFIGS[name]())
+    assert ExperimentConfig.from_json(config.to_json()) == config
+    own = {field.name for field in dataclasses.fields(DECODER_CONFIGS[name])}
+    others = {field.name for other in DECODER_CONFIGS.values() for field in dataclasses.fields(other)} - own
+    for knob in others | {"knob_of_none"}:
+        with pytest.raises(ValueError, match=f"unknown field decoder.{knob}"):
+            ExperimentConfig.from_json(json.dumps({"format_version": 3, "decoder": {"name": name, knob: 1}}))
+
+
+def test_a_decoder_of_no_such_name_is_refused():
+    with pytest.raises(ValueError, match=r"decoder\.name='show_and_tel': must be .*; did you mean show_and_tell\?"):
+        ExperimentConfig.from_json('{"decoder": {"name": "show_and_tel"}}')
+    with pytest.raises(ValueError, match=r"decoder\.name=''"):
+        DecoderConfig()
+
+
+def test_a_decoder_named_by_a_flag_brings_its_own_knobs_and_defaults(monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Flags:
+        config: ExperimentConfig
+
+    @dataclasses.dataclass(frozen=True)
+    class OtherConfig(DecoderConfig):
+        name: Literal["other"] = "other"
+        num_lamps: int = 3
+
+    monkeypatch.setitem(DECODER_CONFIGS, "other", OtherConfig)
+    for named in (["--config.decoder.name=other"], ["--config.decoder.name", "other"]):
+        flags = ["--config=flickr8k", *named, "--config.decoder.num_lamps=4"]
+        assert command_line.parse_with_config(Flags, "", flags).config.decoder == OtherConfig(num_lamps=4)
+    kept = command_line.parse_with_config(Flags, "", ["--config=flickr8k", "--config.decoder.name=show_and_tell"])
+    assert kept.config == command_line.load_config("flickr8k")  # Already so: nothing falls back to a default.
+    with pytest.raises(SystemExit, match="2"):
+        command_line.parse_with_config(Flags, "", ["--config=flickr8k", "--config.decoder.name=othr"])
+
+
 def test_every_field_is_in_the_history_of_config_json():
     fields = {f"{section}.{field.name}" for section, cls in SECTIONS.items() for field in dataclasses.fields(cls)}
+    for name, cls in DECODER_CONFIGS.items():
+        if name != configuration_history.FIRST_DECODER:
+            fields |= {f"decoder.{name}.{field.name}" for field in dataclasses.fields(cls)}
     assert fields == configuration_history.known_fields().keys(), (
         "A new field must be added to ADDED in im2txt/configuration_history.py with the value that leaves runs which "
         "were started without it as they were."

@@ -5,7 +5,7 @@ from pathlib import Path
 import tensorflow as tf
 from fakes import VOCABULARY, write_dataset
 
-from im2txt.configuration import DecoderConfig, DecodingConfig, EncoderConfig, ExperimentConfig
+from im2txt.configuration import DecodingConfig, EncoderConfig, ExperimentConfig, ShowAndTellConfig
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.run_folder import Run
@@ -17,7 +17,7 @@ def random_run(seed: int = 3, image_size: int = 32, crop_fraction: float = 0.9, 
         encoder=EncoderConfig(
             "SmallCNN", weights="none", pooling="flatten", crop_fraction=crop_fraction, image_size=image_size
         ),
-        decoder=DecoderConfig(
+        decoder=ShowAndTellConfig(
             embedding_size=8, num_lstm_units=num_lstm_units, initializer_scale=1.0, image_input="every_step"
         ),
         decoding=DecodingConfig(beam_size=2, max_caption_length=7),

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import tempfile
 
-from im2txt.configuration import DecoderConfig, DecodingConfig, EncoderConfig, ExperimentConfig
+from im2txt.configuration import DecodingConfig, EncoderConfig, ExperimentConfig, ShowAndTellConfig
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.original_checkpoint import FEATURE_SIZE, original_decoder_variables, read_original_decoder
@@ -63,7 +63,7 @@ def import_original_run(checkpoint_path: str, vocab_file: str, workdir: str) -> 
         )
     config = ExperimentConfig(
         encoder=EncoderConfig(weights=os.path.abspath(checkpoint.path), resize="legacy"),
-        decoder=DecoderConfig(
+        decoder=ShowAndTellConfig(
             embedding_size=decoder.embedding_size,
             num_lstm_units=decoder.num_lstm_units,
             vocab_size=decoder.vocab_size,
@@ -107,7 +107,7 @@ def export_original_checkpoint(workdir: str, path: str) -> int:
         "encoder.pooling": (config.encoder.pooling, "avg"),
         "encoder.image_size": (config.encoder.image_size or 299, 299),
         "decoder.name": (config.decoder.name, "show_and_tell"),
-        "decoder.image_input": (config.decoder.image_input, "first"),
+        "decoder.image_input": (getattr(config.decoder, "image_input", "first"), "first"),
     }
     different = [f"{name} is {found!r}, not {needed!r}" for name, (found, needed) in wanted.items() if found != needed]
     if different:

@@ -48,6 +48,11 @@ def changed_fields(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
         }
         for config in (old, new)
     )
+    if before["decoder.name"] != after["decoder.name"]:  # The knobs of two decoders say nothing beside each other.
+        before, after = (
+            {name: value for name, value in fields.items() if name == "decoder.name" or not name.startswith("decoder.")}
+            for fields in (before, after)
+        )
     return [
         f"{name}: {before[name]!r} -> {after[name]!r}"
         for name in before

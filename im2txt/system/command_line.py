@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import itertools
 import os
 import pkgutil
 import re
@@ -15,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import tyro
 
+from im2txt.config_sections.decoder_config import decoder_class
 from im2txt.configuration import ExperimentConfig
 from im2txt.system import storage
 from im2txt.system.error_lines import error_line
@@ -49,7 +51,8 @@ def parse_with_config(flags_class: type[Flags], description: str, argv: Sequence
     """Parses the flags of a command that takes an experiment: `--config=NAME_OR_PATH --config.SECTION.FIELD=VALUE`.
 
     `--config` names a module of `configs/`, a Python file with `get_config()`, or a run's `config.json`; the dotted
-    flags override its fields. `flags_class` has a field `config: ExperimentConfig`, and no default for it.
+    flags override its fields. `--config.decoder.name` with another decoder's name replaces the whole section by that
+    decoder's defaults. `flags_class` has a field `config: ExperimentConfig`, and no default for it.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     named = [i for i, argument in enumerate(arguments) if re.fullmatch("--config(=.*)?", argument)]
@@ -59,11 +62,11 @@ def parse_with_config(flags_class: type[Flags], description: str, argv: Sequence
         first = arguments.pop(named[0])
         name = first.partition("=")[2] if "=" in first else arguments.pop(named[0]) if named[0] < len(arguments) else ""
         try:
-            values["config"] = load_config(name)
+            values["config"] = _with_named_decoder(load_config(name), arguments)
         except (ValueError, OSError) as error:
             _refuse(f"--config: {error}")
     elif "--help" in arguments or "-h" in arguments:
-        values["config"] = ExperimentConfig()
+        values["config"] = _with_named_decoder(ExperimentConfig(), arguments)
     else:
         _refuse(f"--config is required: one of {', '.join(config_names())}, or a path.")
     return tyro.cli(
@@ -75,6 +78,17 @@ def parse_with_config(flags_class: type[Flags], description: str, argv: Sequence
         use_underscores=True,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),  # Fields are written FIELD=True or =False.
     )
+
+
+def _with_named_decoder(config: ExperimentConfig, arguments: Sequence[str]) -> ExperimentConfig:
+    """Returns the configuration with the decoder that `--config.decoder.name` names, where it is another one."""
+    flag = "--config.decoder.name"
+    after = [value for before, value in itertools.pairwise(arguments) if before == flag]
+    joined = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{flag}=")]
+    for name in after + joined:
+        if name != config.decoder.name:
+            config = dataclasses.replace(config, decoder=decoder_class(name)())
+    return config
 
 
 def _program(flags_class: type[Any]) -> str:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from fakes import VOCABULARY, write_dataset
 
-from im2txt.configuration import DecoderConfig, EncoderConfig, ExperimentConfig, InputConfig
+from im2txt.configuration import EncoderConfig, ExperimentConfig, InputConfig, ShowAndTellConfig
 from im2txt.inference import scoring
 from im2txt.inference.caption_evaluation import Extras
 from im2txt.metrics.caption_metrics import score_captions
@@ -32,7 +32,7 @@ def workdir(dataset, tmp_path_factory):
     config = ExperimentConfig(
         input=InputConfig(data_dir=dataset.data_dir),
         encoder=EncoderConfig(backbone="SmallCNN", weights="none", crop_fraction=1.0),
-        decoder=DecoderConfig(embedding_size=6, num_lstm_units=6, initializer_scale=1.0),
+        decoder=ShowAndTellConfig(embedding_size=6, num_lstm_units=6, initializer_scale=1.0),
     )
     run_folder.start_run(directory, config, dataset.manifest, VOCABULARY)
     captioner = run_folder.build_captioner(config, VOCABULARY, None, FEATURE_SIZE)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from im2txt.configuration import DecoderConfig, EncoderConfig
+from im2txt.configuration import EncoderConfig, ShowAndTellConfig
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.model.image_encoder import ImageEncoder
 
 V, F = 11, 6
-CONFIG = DecoderConfig(embedding_size=8, num_lstm_units=8, input_dropout_rate=0.0, output_dropout_rate=0.0)
+CONFIG = ShowAndTellConfig(embedding_size=8, num_lstm_units=8, input_dropout_rate=0.0, output_dropout_rate=0.0)
 
 
 def captioner(**fields):

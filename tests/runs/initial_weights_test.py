@@ -10,11 +10,11 @@ import tensorflow as tf
 from fakes import write_dataset
 
 from im2txt.configuration import (
-    DecoderConfig,
     EncoderConfig,
     ExperimentConfig,
     InputConfig,
     OptimizationConfig,
+    ShowAndTellConfig,
     TrainingConfig,
 )
 from im2txt.runs.initial_weights import load_initial_weights
@@ -32,7 +32,7 @@ def experiment(dataset, **sections):
     config = ExperimentConfig(
         input=InputConfig(data_dir=dataset.data_dir, batch_size=4, shuffle_buffer_examples=10, bucketing_batches=2),
         encoder=EncoderConfig(backbone="SmallCNN", weights="none", crop_fraction=1.0),
-        decoder=DecoderConfig(embedding_size=8, num_lstm_units=8),
+        decoder=ShowAndTellConfig(embedding_size=8, num_lstm_units=8),
         optimization=OptimizationConfig(optimizer="adam", learning_rate=0.01, schedule="constant"),
         training=TrainingConfig(num_epochs=4, log_every_steps=5, eval_every_epochs=100),
     )

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow1_im2txt import LSTM_NAMES
 
-from im2txt.configuration import DecoderConfig
+from im2txt.configuration import ShowAndTellConfig
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.runs.original_checkpoint import original_decoder_variables, read_original_decoder
 from im2txt.system.tensorflow1_checkpoint import Tensorflow1Checkpoint, write_tensorflow1_checkpoint
@@ -47,7 +47,7 @@ def test_every_age_s_lstm_computes_what_it_computed(tmp_path, age):
     values = variables(age)
     found = read(tmp_path, values)
     assert (found.step, found.vocab_size, found.embedding_size, found.num_lstm_units) == (7, V, E, U)
-    decoder = ShowAndTellDecoder(DecoderConfig(embedding_size=E, num_lstm_units=U), V, 2048, seed=1)
+    decoder = ShowAndTellDecoder(ShowAndTellConfig(embedding_size=E, num_lstm_units=U), V, 2048, seed=1)
     assert decoder.variables.keys() == found.weights.keys()
     for name, variable in decoder.variables.items():
         variable.assign(found.weights[name])

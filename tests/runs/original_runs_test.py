@@ -18,7 +18,7 @@ from fakes import write_dataset
 from PIL import Image
 from tensorflow1_im2txt import OriginalIm2txt
 
-from im2txt.configuration import DecoderConfig, ExperimentConfig, OptimizationConfig
+from im2txt.configuration import ExperimentConfig, OptimizationConfig, ShowAndTellConfig
 from im2txt.decoding.caption_generator import CaptionGenerator
 from im2txt.images.preprocessing import prepare_image
 from im2txt.inference.photograph_captioner import PhotographCaptioner
@@ -227,7 +227,7 @@ def test_an_exported_run_is_the_original_s_checkpoint_again(world, tmp_path):
 
 
 def test_a_run_that_the_original_cannot_hold_is_not_exported(tmp_path):
-    config = ExperimentConfig(decoder=DecoderConfig(image_input="every_step"))
+    config = ExperimentConfig(decoder=ShowAndTellConfig(image_input="every_step"))
     (tmp_path / "config.json").write_text(config.to_json())
     with pytest.raises(ValueError, match="decoder.image_input is 'every_step', not 'first'"):
         export_original_checkpoint(str(tmp_path), str(tmp_path / "model.ckpt"))

@@ -11,11 +11,11 @@ import tensorflow as tf
 from fakes import write_dataset
 
 from im2txt.configuration import (
-    DecoderConfig,
     EncoderConfig,
     ExperimentConfig,
     InputConfig,
     OptimizationConfig,
+    ShowAndTellConfig,
     TrainingConfig,
 )
 from im2txt.runs import checkpoint_files, run_folder
@@ -35,7 +35,7 @@ def experiment(data_dir, epochs=4, **training):
     return ExperimentConfig(
         input=InputConfig(data_dir=data_dir, batch_size=4, shuffle_buffer_examples=10, bucketing_batches=2),
         encoder=EncoderConfig(backbone="SmallCNN", weights="none", crop_fraction=1.0),
-        decoder=DecoderConfig(embedding_size=4, num_lstm_units=4),
+        decoder=ShowAndTellConfig(embedding_size=4, num_lstm_units=4),
         optimization=OptimizationConfig(optimizer="adam", learning_rate=0.01, schedule="constant"),
         # A checkpoint after each call, as if calls took hours: 4 steps an epoch.
         training=TrainingConfig(

@@ -12,11 +12,11 @@ import tensorflow as tf
 from fakes import caption, write_dataset
 
 from im2txt.configuration import (
-    DecoderConfig,
     EncoderConfig,
     ExperimentConfig,
     InputConfig,
     OptimizationConfig,
+    ShowAndTellConfig,
     TrainingConfig,
 )
 from im2txt.runs import checkpoint_files, checkpoints
@@ -38,7 +38,7 @@ def experiment(dataset, optimization, epochs, batch_size=4, decoder=None, **trai
     return ExperimentConfig(
         input=InputConfig(data_dir=dataset.data_dir, batch_size=batch_size, bucketing_batches=1),
         encoder=EncoderConfig(backbone="SmallCNN", weights="none", crop_fraction=1.0),
-        decoder=DecoderConfig(
+        decoder=ShowAndTellConfig(
             **{"embedding_size": 4, "num_lstm_units": 4, "input_dropout_rate": 0.0, "output_dropout_rate": 0.0}
             | (decoder or {})
         ),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from im2txt.configuration import DecoderConfig, OptimizationConfig, TrainingConfig
+from im2txt.configuration import OptimizationConfig, ShowAndTellConfig, TrainingConfig
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.training.optimization import Optimizer
@@ -12,7 +12,7 @@ from im2txt.training.strategies import build_distribution
 from im2txt.training.train_step import Trainer
 
 V, F, B, T = 9, 4, 4, 3
-DECODER = DecoderConfig(embedding_size=5, num_lstm_units=5, input_dropout_rate=0.0, output_dropout_rate=0.0)
+DECODER = ShowAndTellConfig(embedding_size=5, num_lstm_units=5, input_dropout_rate=0.0, output_dropout_rate=0.0)
 
 
 def batches(count):
@@ -99,7 +99,7 @@ def test_two_replicas_equal_one_device(rule):
 
 def test_several_steps_per_call_equal_single_calls():
     config = OptimizationConfig(optimizer="adam", learning_rate=0.01)
-    dropping = DecoderConfig(embedding_size=5, num_lstm_units=5)
+    dropping = ShowAndTellConfig(embedding_size=5, num_lstm_units=5)
     singly, _ = train(one_device(), config, 4, dropping, steps_per_call=1)
     together, _ = train(one_device(), config, 4, dropping, steps_per_call=4)
     for name, value in weights(singly).items():
@@ -108,7 +108,7 @@ def test_several_steps_per_call_equal_single_calls():
 
 def test_replicas_draw_different_dropout():
     config = OptimizationConfig(optimizer="sgd", learning_rate=1.0, clip_norm=0.0)
-    dropping = DecoderConfig(embedding_size=5, num_lstm_units=5, output_dropout_rate=0.5, input_dropout_rate=0.5)
+    dropping = ShowAndTellConfig(embedding_size=5, num_lstm_units=5, output_dropout_rate=0.5, input_dropout_rate=0.5)
     single, _ = train(one_device(), config, 1, dropping)
     mirrored, _ = train(two_replicas(), config, 1, dropping)
     differences = [np.abs(weights(mirrored)[name] - value).max() for name, value in weights(single).items()]

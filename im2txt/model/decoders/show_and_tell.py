@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from im2txt.configuration import DecoderConfig
+from im2txt.configuration import ShowAndTellConfig
 from im2txt.model.decoders.caption_decoder import dropout, log_frequencies
 from im2txt.model.decoders.lstm import lstm_sequence, lstm_step
 
@@ -34,7 +34,7 @@ class ShowAndTellDecoder(tf.Module):
 
     def __init__(
         self,
-        config: DecoderConfig,
+        config: ShowAndTellConfig,
         vocab_size: int,
         feature_size: int,
         seed: int,

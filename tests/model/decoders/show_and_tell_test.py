@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from im2txt.configuration import DecoderConfig
+from im2txt.configuration import ShowAndTellConfig
 from im2txt.model.decoders.caption_decoder import log_frequencies
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 
 V, F, E, U, B, T = 13, 6, 4, 5, 2, 3
-PLAIN = DecoderConfig(embedding_size=E, num_lstm_units=U, input_dropout_rate=0.0, output_dropout_rate=0.0)
+PLAIN = ShowAndTellConfig(embedding_size=E, num_lstm_units=U, input_dropout_rate=0.0, output_dropout_rate=0.0)
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def inputs():
 
 
 def test_parameter_counts_are_those_of_the_original():
-    decoder = ShowAndTellDecoder(DecoderConfig(), vocab_size=12_000, feature_size=2048, seed=0)
+    decoder = ShowAndTellDecoder(ShowAndTellConfig(), vocab_size=12_000, feature_size=2048, seed=0)
     sizes = {name: int(np.prod(v.shape)) for name, v in decoder.variables.items()}
     assert sizes["image_embedding/kernel"] == 1_048_576
     assert sizes["word_embedding"] == 6_144_000
@@ -109,7 +109,7 @@ def test_later_words_have_exactly_no_influence(inputs):
 
 
 def test_dropout_is_a_function_of_its_seed(inputs):
-    config = DecoderConfig(embedding_size=E, num_lstm_units=U, input_dropout_rate=0.5, output_dropout_rate=0.5)
+    config = ShowAndTellConfig(embedding_size=E, num_lstm_units=U, input_dropout_rate=0.5, output_dropout_rate=0.5)
     decoder = ShowAndTellDecoder(config, V, F, seed=3)
     first, again, other = (decoder.unroll(*inputs, tf.constant([1, step])) for step in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -119,7 +119,7 @@ def test_dropout_is_a_function_of_its_seed(inputs):
 
 
 def test_output_dropout_differs_from_step_to_step():
-    config = DecoderConfig(embedding_size=E, num_lstm_units=64, input_dropout_rate=0.0, output_dropout_rate=0.5)
+    config = ShowAndTellConfig(embedding_size=E, num_lstm_units=64, input_dropout_rate=0.0, output_dropout_rate=0.5)
     decoder = ShowAndTellDecoder(config, V, F, seed=3)
     outputs = decoder.unroll(tf.ones([1, F]), tf.zeros([1, 6], tf.int32), tf.constant([1, 1])).numpy()[0] == 0
     assert len({row.tobytes() for row in outputs}) == 6
@@ -127,7 +127,7 @@ def test_output_dropout_differs_from_step_to_step():
 
 def test_inputs_and_outputs_are_dropped_by_draws_of_their_own():
     size, num_words = 64, 6
-    config = DecoderConfig(
+    config = ShowAndTellConfig(
         embedding_size=size, num_lstm_units=size, input_dropout_rate=0.5, output_dropout_rate=0.5, initializer_scale=0.5
     )
     decoder = ShowAndTellDecoder(config, num_words, F, seed=1)
@@ -145,7 +145,7 @@ def test_inputs_and_outputs_are_dropped_by_draws_of_their_own():
 def test_log_frequency_bias_makes_the_first_loss_the_entropy_of_word_frequencies():
     counts = np.array([8, 4, 2, 2])
     np.testing.assert_allclose(log_frequencies(counts), np.log([0.5, 0.25, 0.125, 0.125]))
-    config = DecoderConfig(embedding_size=E, num_lstm_units=U, log_frequency_bias=True)
+    config = ShowAndTellConfig(embedding_size=E, num_lstm_units=U, log_frequency_bias=True)
     decoder = ShowAndTellDecoder(config, 4, F, 0, counts)
     probabilities = tf.nn.softmax(decoder.logits(tf.zeros([1, U])))
     np.testing.assert_allclose(probabilities, [[0.5, 0.25, 0.125, 0.125]], rtol=1e-6)
@@ -154,4 +154,4 @@ def test_log_frequency_bias_makes_the_first_loss_the_entropy_of_word_frequencies
 
 def test_log_frequency_bias_without_counts_is_refused():
     with pytest.raises(ValueError, match="log_frequency_bias=True needs"):
-        ShowAndTellDecoder(DecoderConfig(log_frequency_bias=True), V, F, 0)
+        ShowAndTellDecoder(ShowAndTellConfig(log_frequency_bias=True), V, F, 0)
