@@ -33,7 +33,7 @@ StepFn = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 
 The log_probs are normalised (`tf.nn.log_softmax`), so never above 0: the exact early exit rests on that. V is static.
 Row b*K + k belongs to image b. The state follows its caption when the beams are reordered; what stays the same from
-step to step (image features to attend to) is better repeated K times and captured than carried in the state.
+step to step (image features to attend to) the function holds itself, one row per image.
 """
 
 _MIN_WORD_LOG_PROB = math.log(1e-12)

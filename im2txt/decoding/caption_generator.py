@@ -9,7 +9,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from im2txt.configuration import DecodingConfig
-from im2txt.decoding.beam_search import State, beam_search
+from im2txt.decoding.beam_search import State, StepFn, beam_search
 from im2txt.decoding.sampling import sample_captions
 from im2txt.decoding.search_result import SearchResult
 from im2txt.decoding.word_rules import WordRules
@@ -24,11 +24,8 @@ class StepModel(Protocol):
     def vocab_size(self) -> int:
         """V, the words that log probabilities are given of."""
 
-    def initial_state(self, batch: dict[str, tf.Tensor]) -> State:
-        """Returns the state before `<S>`, a nest of [B, ...]."""
-
-    def step_log_probs(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """The step function of the search; see `beam_search.StepFn`."""
+    def start(self, batch: dict[str, tf.Tensor], num_steps: int) -> tuple[State, StepFn]:
+        """Returns the state before `<S>`, a nest of [B, ...], and the search's step function for up to `num_steps`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,9 +106,9 @@ def build_search(
     lengths = {"start_id": vocabulary.start_id, "max_caption_length": config.max_caption_length}
 
     def beams(batch: dict[str, tf.Tensor]) -> SearchResult:
-        state = captioner.initial_state(batch)
+        state, step_fn = captioner.start(batch, config.max_caption_length - 1)
         return beam_search(
-            captioner.step_log_probs,
+            step_fn,
             state,
             batch_size=tf.shape(tf.nest.flatten(state)[0])[0],
             end_id=vocabulary.end_id,
@@ -124,10 +121,10 @@ def build_search(
         )
 
     def samples(batch: dict[str, tf.Tensor]) -> SearchResult:
-        state = captioner.initial_state(batch)
+        state, step_fn = captioner.start(batch, config.max_caption_length - 1)
         positions = tf.range(tf.shape(tf.nest.flatten(state)[0])[0])
         return sample_captions(
-            captioner.step_log_probs,
+            step_fn,
             state,
             WordRules(vocabulary.end_id, forbidden, config.min_caption_length, config.no_repeat_ngram_size),
             keys=batch.get("image_id", tf.cast(positions, tf.int64)),

@@ -26,16 +26,12 @@ class EnsembleCaptioner:
             )
         self.vocab_size = sizes[0]
         self._captioners = captioners
-        self._step = ensemble_step([captioner.step_log_probs for captioner in captioners])
 
-    def initial_state(self, batch: dict[str, Any]) -> State:
-        """Returns each captioner's state before `<S>`; `batch["images"]` is a tuple with the images of each."""
+    def start(self, batch: dict[str, Any], num_steps: int) -> tuple[State, StepFn]:
+        """Starts each captioner as `Captioner.start`; `batch["images"]` is a tuple with the images of each."""
         pairs = zip(self._captioners, batch["images"], strict=True)
-        return tuple(captioner.initial_state({"images": images}) for captioner, images in pairs)
-
-    def step_log_probs(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """The step function of a search; see `ensemble_step`."""
-        return self._step(word_ids, state)
+        started = [captioner.start({"images": images}, num_steps) for captioner, images in pairs]
+        return tuple(state for state, _ in started), ensemble_step([step for _, step in started])
 
 
 def ensemble_step(step_fns: Sequence[StepFn]) -> StepFn:

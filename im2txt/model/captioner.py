@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from im2txt.model.decoders.caption_decoder import CaptionDecoder, State
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.model.losses import word_losses
+
+StepFn = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 
 
 class Captioner:
@@ -74,23 +78,31 @@ class Captioner:
             float32 [M], nats, M being the number of True in the mask.
         """
         features = self.features(batch, training=dropout_seed is not None)
-        captions_per_image = tf.shape(batch["input_ids"])[0] // tf.shape(features)[0]
-        features = tf.repeat(features, captions_per_image, axis=0)  # [B, F]
         outputs = self.decoder.unroll(features, batch["input_ids"], dropout_seed)  # [B, T, U]
         real = tf.where(tf.reshape(batch["mask"], [-1]))[:, 0]  # [M]
         outputs = tf.gather(tf.reshape(outputs, [-1, outputs.shape[-1]]), real)  # [M, U]
         target_ids = tf.gather(tf.reshape(batch["target_ids"], [-1]), real)
         return word_losses(self.decoder.logits(outputs), target_ids, label_smoothing)
 
-    def initial_state(self, batch: dict[str, tf.Tensor]) -> State:
-        """Returns the decoder's state before `<S>`, for a batch that needs only `images` or `features`.
+    def start(self, batch: dict[str, tf.Tensor], num_steps: int) -> tuple[State, StepFn]:
+        """Looks at photographs, to caption them.
+
+        Args:
+            batch: needs only `images` or `features`.
+            num_steps: most words that will be fed to a caption.
+
+        Returns:
+            The state before `<S>` of each photograph's caption, and the step function of a search: (word_ids int32 [B],
+            state) to (float32 log probabilities [B, V], state). It holds what is the same at every step, so that a
+            search need not carry it.
 
         Raises:
             ValueError: as `features`.
         """
-        return self.decoder.initial_state(self.features(batch))
+        state, fixed = self.decoder.start(self.features(batch), num_steps)
 
-    def step_log_probs(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """The step function of beam search: (int32 [B], state) to (float32 log probabilities [B, V], state)."""
-        logits, state = self.decoder.step(word_ids, state)
-        return tf.nn.log_softmax(logits), state
+        def step(word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            logits, state = self.decoder.step(word_ids, state, fixed)
+            return tf.nn.log_softmax(logits), state
+
+        return state, step

@@ -28,10 +28,10 @@ class PlantedCaptioner:
                 self.table[kind, word(before), word(after)] = 0.8
                 self.table[kind, word(before), word(rival)] += 0.2
 
-    def initial_state(self, batch):
-        return tf.cast(batch["features"][:, 0], tf.int32)
+    def start(self, batch, num_steps):
+        return tf.cast(batch["features"][:, 0], tf.int32), self.step
 
-    def step_log_probs(self, word_ids, kinds):
+    def step(self, word_ids, kinds):
         return tf.math.log(tf.gather_nd(self.table, tf.stack([kinds, word_ids], axis=1))), kinds
 
 
@@ -100,11 +100,8 @@ def test_words_are_joined_for_people():
     class Chain:
         vocab_size = len(vocabulary)
 
-        def initial_state(self, batch):
-            return batch["features"]
-
-        def step_log_probs(self, word_ids, state):
-            return tf.math.log(tf.gather(table, word_ids)), state
+        def start(self, batch, num_steps):
+            return batch["features"], lambda word_ids, state: (tf.math.log(tf.gather(table, word_ids)), state)
 
     (captions,) = generate(Chain(), vocabulary, features=((0.0,),), beam_size=1)
     assert captions[0].caption == "man's hat."

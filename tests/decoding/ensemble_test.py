@@ -60,6 +60,6 @@ def test_no_member_is_refused():
 
 
 def test_tables_of_other_sizes_cannot_speak_as_one():
-    captioners = [types.SimpleNamespace(vocab_size=size, step_log_probs=None) for size in (12000, 11520)]
+    captioners = [types.SimpleNamespace(vocab_size=size) for size in (12000, 11520)]
     with pytest.raises(ValueError, match="tables of 11520 and 12000 words cannot speak as one"):
         EnsembleCaptioner(captioners)

@@ -56,14 +56,16 @@ def test_several_runs_speak_with_the_mean_of_their_probabilities(runs, workdirs)
     word_ids = runs[0].vocabulary.encode(candidate.words.split())
     if not candidate.is_complete:
         word_ids = word_ids[:-1]
-    states = []
+    states, steps = [], []
     for run, size, crop_fraction in ((runs[0], 32, 0.9), (runs[1], 48, 1.0)):
         image = prepare_image(tf.constant(jpeg(5)), ImageFormat(size, crop_fraction))[tf.newaxis]
-        states.append(run.captioner.initial_state({"images": image}))
+        state, step = run.captioner.start({"images": image}, 20)
+        states.append(state)
+        steps.append(step)
     for position, word_id in enumerate(word_ids[:-1]):
         probs = []
-        for index, run in enumerate(runs):
-            log_probs, states[index] = run.captioner.step_log_probs(tf.constant([word_id]), states[index])
+        for index, step in enumerate(steps):
+            log_probs, states[index] = step(tf.constant([word_id]), states[index])
             probs.append(np.exp(log_probs[0].numpy().astype(np.float64)))
         mean = np.mean(probs, axis=0)
         assert np.isclose(candidate.word_log_probs[position], np.log(mean[word_ids[position + 1]]), atol=1e-4)

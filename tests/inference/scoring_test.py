@@ -74,9 +74,9 @@ def test_perplexity_counts_every_caption_once(dataset, workdir, result):
     total, words = 0.0, 0
     for image_id, captions in dataset.caption_ids["test"].items():
         for ids in captions:
-            state = decoder.initial_state(tf.fill([1, FEATURE_SIZE], float(image_id)))
+            state, fixed = decoder.start(tf.fill([1, FEATURE_SIZE], float(image_id)), 9)
             for before, after in zip(ids[:-1], ids[1:], strict=True):
-                logits, state = decoder.step(tf.constant([before]), state)
+                logits, state = decoder.step(tf.constant([before]), state, fixed)
                 total -= float(tf.nn.log_softmax(logits)[0, after])
                 words += 1
     assert math.isclose(result["perplexity"], math.exp(total / words), rel_tol=1e-5)

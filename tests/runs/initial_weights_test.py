@@ -70,8 +70,8 @@ def started(old, dataset, words, vocab_size=0):
 
 
 def next_probs(captioner, word_id):
-    state = captioner.initial_state({"features": tf.fill([1, 6], 3.0)})
-    log_probs, _ = captioner.step_log_probs(tf.constant([word_id]), state)
+    state, step = captioner.start({"features": tf.fill([1, 6], 3.0)}, 1)
+    log_probs, _ = step(tf.constant([word_id]), state)
     return np.exp(log_probs[0].numpy().astype(np.float64))
 
 

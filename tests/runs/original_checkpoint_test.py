@@ -55,13 +55,13 @@ def test_every_age_s_lstm_computes_what_it_computed(tmp_path, age):
     c, h = np.zeros((2, 1, U))
     features = np.random.default_rng(1).normal(size=(1, 2048)).astype(np.float32) / 50
     inputs = [features @ values["image_embedding/weights"], *values["seq_embedding/map"][[[4], [0], [9]]]]
-    state = decoder.initial_state(tf.constant(features))
+    state, fixed = decoder.start(tf.constant(features), 3)
     for position, x in enumerate(inputs):
         i, j, f, o = np.split(np.concatenate([x, h], 1) @ kernel + bias, 4, axis=1)
         c = c * sigmoid(f + 1) + sigmoid(i) * np.tanh(j)
         h = np.tanh(c) * sigmoid(o)
         if position:
-            logits, state = decoder.step(tf.constant([[4], [0], [9]][position - 1]), state)
+            logits, state = decoder.step(tf.constant([[4], [0], [9]][position - 1]), state, fixed)
             np.testing.assert_allclose(logits, h @ values["logits/weights"] + values["logits/biases"], atol=1e-5)
         np.testing.assert_allclose(state[0], h, atol=1e-5)
         np.testing.assert_allclose(state[1], c, atol=1e-5)

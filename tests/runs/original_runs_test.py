@@ -129,7 +129,7 @@ def test_pixels_embeddings_and_initial_states_agree(world):
     )
     kernel = captioner.decoder.variables["image_embedding/kernel"]
     np.testing.assert_allclose(tf.matmul(features, kernel), embeddings, atol=1e-4)
-    h, c = captioner.initial_state({"features": tf.constant(features)})
+    (h, c), _ = captioner.start({"features": tf.constant(features)}, 19)
     np.testing.assert_allclose(tf.concat([c, h], 1), states, atol=1e-4)
 
 
@@ -143,13 +143,13 @@ def test_the_softmax_of_every_step_agrees(world):
     original, captioner = world.original, world.run.captioner
     features = random_features(world)[:50]
     theirs = original.run(original.initial_state, {original.features: features})
-    ours = captioner.initial_state({"features": tf.constant(features)})
+    ours, step = captioner.start({"features": tf.constant(features)}, 19)
     words = np.full(len(features), START_ID)
     for _ in range(19):
         softmax, theirs = original.run(
             [original.softmax, original.state], {original.input_feed: words, original.state_feed: theirs}
         )
-        log_probs, ours = captioner.step_log_probs(tf.constant(words, tf.int32), ours)
+        log_probs, ours = step(tf.constant(words, tf.int32), ours)
         np.testing.assert_allclose(np.exp(log_probs), softmax, atol=1e-4)
         words = softmax.argmax(1)
 

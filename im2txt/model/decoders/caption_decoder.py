@@ -10,11 +10,18 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-State = Any  # A nest of tensors [B, ...].
+State = Any
+"""What changes from word to word: a nest of tensors [B, ...], a row for each partial caption."""
+Fixed = Any
+"""What stays the same from word to word: a nest of tensors [I, ...], a row for each photograph."""
 
 
 class CaptionDecoder(Protocol):
-    """What training and decoding ask of a decoder."""
+    """What training and decoding ask of a decoder.
+
+    Captions outnumber photographs where a batch has several of each, or a search several in mind: captions [B, ...] of
+    photographs [I, ...], B a multiple of I, those of one photograph in consecutive rows.
+    """
 
     @property
     def variables(self) -> dict[str, tf.Variable]:
@@ -24,17 +31,26 @@ class CaptionDecoder(Protocol):
     def vocab_size(self) -> int:
         """V: words that `step` and `logits` tell apart; the last may be to spare."""
 
-    def initial_state(self, features: tf.Tensor) -> State:
-        """Returns the state before `<S>`, from features float32 [B, F]."""
+    def start(self, features: tf.Tensor, num_steps: int | tf.Tensor) -> tuple[State, Fixed]:
+        """Looks at photographs before their first word.
 
-    def step(self, word_ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        Args:
+            features: float32 [I, F].
+            num_steps: most words that will be fed to a caption.
+
+        Returns:
+            The state before `<S>` of one caption per photograph, and what every step needs besides: a search repeats
+            and reorders the rows of the state, and never copies the rest.
+        """
+
+    def step(self, word_ids: tf.Tensor, state: State, fixed: Fixed) -> tuple[tf.Tensor, State]:
         """Feeds one word int32 [B]; returns float32 logits [B, V] of the next one and the new state."""
 
     def unroll(self, features: tf.Tensor, input_ids: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Feeds whole captions.
 
         Args:
-            features: float32 [B, F].
+            features: float32 [I, F].
             input_ids: int32 [B, T], the first being `<S>`.
             dropout_seed: int64 [2] in training; None drops nothing and then equals repeated `step`.
 

@@ -13,5 +13,5 @@ def test_every_decoder_is_built_from_the_same_arguments_and_does_what_training_a
         decoder = build(DECODER_CONFIGS[name](), 7, 3, 1, None)
         assert decoder.vocab_size == 7
         assert decoder.variables
-        for asked in ("initial_state", "step", "unroll", "logits"):
+        for asked in ("start", "step", "unroll", "logits"):
             assert callable(getattr(decoder, asked))

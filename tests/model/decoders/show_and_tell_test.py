@@ -69,9 +69,23 @@ def test_unroll_equals_repeated_step(inputs, image_input):
     features, input_ids = inputs
     decoder = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input=image_input), V, F, seed=3)
     outputs = decoder.unroll(features, input_ids)
-    state = decoder.initial_state(features)
+    state, fixed = decoder.start(features, T)
     for t in range(T):
-        logits, state = decoder.step(input_ids[:, t], state)
+        logits, state = decoder.step(input_ids[:, t], state, fixed)
+        np.testing.assert_allclose(decoder.logits(outputs[:, t]), logits, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("image_input", ["first", "every_step"])
+def test_captions_of_one_photograph_share_it_in_training_and_search(inputs, image_input):
+    features, input_ids = inputs
+    input_ids = tf.concat([input_ids, input_ids[::-1]], 0)  # two captions for each of B photographs
+    decoder = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input=image_input), V, F, seed=3)
+    outputs = decoder.unroll(features, input_ids)
+    np.testing.assert_allclose(outputs, decoder.unroll(tf.repeat(features, 2, axis=0), input_ids), rtol=1e-6)
+    state, fixed = decoder.start(features, T)
+    state = tf.nest.map_structure(lambda rows: tf.repeat(rows, 2, axis=0), state)
+    for t in range(T):
+        logits, state = decoder.step(input_ids[:, t], state, fixed)
         np.testing.assert_allclose(decoder.logits(outputs[:, t]), logits, rtol=1e-5, atol=1e-6)
 
 
