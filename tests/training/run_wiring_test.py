@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from fakes import caption, write_dataset
+from fakes import VOCABULARY, caption, write_dataset
 
 from im2txt.configuration import (
     EncoderConfig,
@@ -20,6 +20,7 @@ from im2txt.configuration import (
     TrainingConfig,
 )
 from im2txt.runs import checkpoint_files, checkpoints
+from im2txt.runs.run_folder import build_captioner
 from im2txt.text.vocabulary import Vocabulary
 from im2txt.training.training_run import train
 
@@ -184,6 +185,17 @@ def test_a_resumed_run_knows_how_good_its_best_was(overfitted, tmp_path):
     train(longer(config, EPOCHS + 2), str(resumed))
     assert len(rows(resumed, "val")) == EPOCHS + 2
     assert best_step(resumed) == best_step(workdir)
+
+
+def test_a_run_s_seed_draws_its_first_weights(overfitted):
+    config, _ = overfitted
+
+    def kernel(seed):
+        seeded = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
+        return build_captioner(seeded, VOCABULARY, None, 4).decoder.variables["lstm/kernel"].numpy()
+
+    assert np.array_equal(kernel(1), kernel(1))
+    assert not np.array_equal(kernel(1), kernel(2))
 
 
 def test_another_seed_takes_the_examples_in_another_order(decayed, tmp_path):
