@@ -199,8 +199,8 @@ def test_a_run_s_seed_draws_its_first_weights(overfitted):
 
 
 def test_another_seed_takes_the_examples_in_another_order(decayed, tmp_path):
-    # The same weights at every step of both runs and no dropout: a step's loss is that of its examples. No buffer, whose
-    # order TensorFlow's own seed decides as well.
+    # The same weights at every step of both runs and no dropout: a step's loss is that of its examples. No buffer:
+    # TensorFlow's own seed decides its order as well.
     dataset = features_of(tmp_path / "data", {"train": 8, "val": 1}, 2)
     losses = []
     for seed in (1, 2):
