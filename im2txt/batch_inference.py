@@ -1,11 +1,13 @@
 """Captions files of photographs: shards of this project, TFRecords of tf.Example, tar files of WebDataset.
 
     python -m im2txt.batch_inference --workdir=/tmp/run --output_dir=/tmp/captions '/data/photographs-*.tar' /tmp/shards
+    python -m im2txt.evaluate --results=/tmp/captions --references=captions_val2014.json
 
 Writes one file of captions for each input, one row for each photograph in its order; one that cannot be used is a row
 with its reason. When all are there, captions.json holds the best captions as COCO results (of the format jsonl, where
-ids are numbers), and captions_manifest.json, written last, says what was done. An interrupted command goes on where it
-was when it is given again, to the same bytes, on one process, many, or Spark.
+ids are whole numbers), and captions_manifest.json, written last, says what was done. An interrupted command goes on
+where it was when it is given again, to the same bytes, on one process, many, or Spark. The exit status is 1 if a
+photograph could not be captioned. docs/batch_inference.md says what a million photographs take.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ import tyro
 
 from im2txt.configuration import DecodingConfig
 from im2txt.engines.engine_options import EngineOptions
+from im2txt.inference.caption_folder import caption_files
+from im2txt.inference.caption_model import Model
+from im2txt.inference.caption_plan import MANIFEST_NAME
 from im2txt.runs.run_files import read_run_config
-from im2txt.system import command_line, storage, tensorflow_startup
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system import command_line, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +34,8 @@ class BatchInferenceFlags:
     """Flags of the command."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Files of photographs, globs, or folders of shards; a folder gives all of its shards."""
+    """Files of photographs, globs, or folders of shards; a folder gives all of its shards. A file is a tar file if its
+    name ends in .tar, and a TFRecord otherwise. A folder of features of the run's encoder is named alone."""
     workdir: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
     """Folder of the run whose best checkpoint writes the captions; given again, the mean of the runs does."""
     output_dir: str
@@ -37,10 +44,15 @@ class BatchInferenceFlags:
     """One JSON object a line, or tf.Example with image/image_id, image/captions and image/log_probs or image/error."""
     beam_size: int | None = None
     """Captions per photograph; None takes the run's configuration."""
+    max_caption_length: int | None = None
+    """Most words of a caption, `<S>` and `</S>` included; None takes the run's configuration."""
+    length_normalization_factor: float | None = None
+    """Complete captions are ranked by log probability over length to this power; None takes the run's configuration."""
     batch_size: int = 32
-    """Photographs per batch."""
+    """Photographs computed with at once."""
     num_threads: int = 1
-    """TensorFlow's threads in each worker."""
+    """TensorFlow's threads in each worker: times the workers, no more than there are cores. A folder is finished with
+    the number that it was begun with."""
     engine: Annotated[tyro.conf.OmitArgPrefixes[EngineOptions], tyro.conf.arg(name="")] = EngineOptions()
 
     def __post_init__(self) -> None:
@@ -55,22 +67,29 @@ class BatchInferenceFlags:
 
     def decoding(self) -> dict[str, Any]:
         """Returns the fields of `DecodingConfig` that were given."""
-        return {} if self.beam_size is None else {"beam_size": self.beam_size}
+        names = ("beam_size", "max_caption_length", "length_normalization_factor")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
-def find_files(inputs: tuple[str, ...]) -> list[str]:
-    """Returns the files that paths, globs and folders of shards name, each once, in order.
+def find_files(inputs: tuple[str, ...]) -> tuple[list[str], str]:
+    """Returns the files that paths, globs and folders of shards name, and the folder if it is one of features.
+
+    Returns:
+        The files, each once, in order; and the path of the folder of features, or an empty string.
 
     Raises:
-        FileNotFoundError: if one of them matches nothing.
+        FileNotFoundError: if one of them matches nothing, or a folder lacks shards.
+        ValueError: if a shard is not the one of its folder's manifest, or features are not named alone.
     """
-    from im2txt.shards.shard_folder import ShardFolder
-
     paths: list[str] = []
     for name in inputs:
         if os.path.isdir(name) or (storage.is_remote(name) and storage.exists(storage.join(name, "manifest.json"))):
             folder = ShardFolder.open(name)
-            found = [path for split in folder.manifest.splits for path in folder.shard_paths(split)]
+            found = [path for split in folder.manifest.splits for path in folder.check_shards(split)]
+            if folder.manifest.encoder is not None and len(inputs) > 1:
+                raise ValueError(f"{name} holds features. Caption it alone, into an --output_dir of its own.")
+            if folder.manifest.encoder is not None:
+                return found, name
         elif storage.is_remote(name):
             found = [name] if storage.exists(name) else []
         else:
@@ -78,28 +97,26 @@ def find_files(inputs: tuple[str, ...]) -> list[str]:
         if not found:
             raise FileNotFoundError(f"No file matches {name!r}.")
         paths += found
-    return list(dict.fromkeys(paths))
+    return list(dict.fromkeys(paths)), ""
 
 
 def main() -> int:
     """Parses the flags, captions, prints the totals; returns 1 if a photograph could not be captioned."""
     flags = command_line.parse(BatchInferenceFlags, __doc__ or "")
-    # What can be checked without TensorFlow, which takes seconds to load, is checked before.
     for workdir in flags.workdir:
         read_run_config(workdir)
-    paths = find_files(flags.inputs)
     command_line.check_can_be_folder("output_dir", flags.output_dir)
-    tensorflow_startup.start_tensorflow()
-    from im2txt.inference.caption_folder import MANIFEST_NAME, caption_files
-    from im2txt.inference.shard_captions import Model
-
-    model = Model(flags.workdir, tuple(flags.decoding().items()), flags.batch_size, flags.num_threads)
+    paths, features_dir = find_files(flags.inputs)
+    # TensorFlow is loaded by the jobs, after all else is checked.
+    model = Model(flags.workdir, tuple(flags.decoding().items()), flags.batch_size, flags.num_threads, features_dir)
     manifest = caption_files(paths, flags.output_dir, flags.output_format, model, flags.engine.make())
     failed = sum(manifest["errors"].values())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest["errors"].items())
+    repeated = manifest.get("repeated_ids", 0)
     print(
         f"{manifest['photographs'] - failed:,} of {manifest['photographs']:,} photographs of {len(paths)} files "
-        f"captioned{f'; not captioned: {reasons}' if failed else ''}. "
+        f"captioned{f'; not captioned: {reasons}' if failed else ''}"
+        f"{f'; {repeated:,} have an id that came before' if repeated else ''}. "
         f"{storage.join(flags.output_dir, MANIFEST_NAME)}"
     )
     return 1 if failed else 0

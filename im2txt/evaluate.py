@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from im2txt.configuration import DecodingConfig
+from im2txt.engines.engine_options import EngineOptions
 from im2txt.runs.run_files import read_run_config
 from im2txt.shards.shard_folder import ShardFolder
-from im2txt.system import command_line, tensorflow_startup
+from im2txt.system import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,7 @@ class EvaluateFlags:
     workdir: str = ""
     """Folder of the run; its best checkpoint is scored."""
     results: str = ""
-    """COCO results file to be scored instead of a run."""
+    """COCO results file to be scored instead of a run, or a folder that im2txt.batch_inference wrote."""
     references: str = ""
     """COCO caption annotations that --results is scored against."""
     training_references: str = ""
@@ -52,6 +55,9 @@ class EvaluateFlags:
     """Complete captions are ranked by log probability over length to this power; None takes the run's configuration."""
     batch_size: int = 32
     """Photographs per batch."""
+    num_threads: int = 0
+    """TensorFlow's threads in each worker process; 0 takes all cores for one worker, one thread for each of several."""
+    engine: Annotated[tyro.conf.OmitArgPrefixes[EngineOptions], tyro.conf.arg(name="")] = EngineOptions(num_workers=1)
 
     def __post_init__(self) -> None:
         if bool(self.workdir) == bool(self.results):
@@ -65,6 +71,8 @@ class EvaluateFlags:
             raise ValueError(f"{given}: --results are captions already; nothing is decoded.")
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
+        if self.num_threads < 0:
+            raise ValueError(f"num_threads={self.num_threads}: must be at least 0.")
         DecodingConfig(**self.decoding())  # Checks the ranges before any work.
 
     def decoding(self) -> dict[str, Any]:
@@ -92,12 +100,12 @@ def main() -> None:
         result = score_results(flags.results, flags.references, output_dir, extras, flags.training_references)
         print(f"{flags.results}, {result['num_images']} images")
     else:
-        tensorflow_startup.start_tensorflow()
+        from im2txt.inference.caption_model import Model
         from im2txt.inference.scoring import score_run
 
-        result = score_run(
-            flags.workdir, flags.split, output_dir, flags.data_dir, flags.batch_size, flags.decoding(), extras
-        )
+        threads = flags.num_threads or int(not flags.engine.is_one_process)
+        model = Model((flags.workdir,), tuple(flags.decoding().items()), flags.batch_size, threads)
+        result = score_run(model, flags.split, output_dir, flags.data_dir, flags.engine.make(), extras)
         print(f"{flags.split}, {result['num_images']} photographs, step {result['step']}, beam {result['beam_size']}")
         print(f"perplexity {result['perplexity']:.3f} per word")
     print("\n".join(score_table(result)))

@@ -32,6 +32,11 @@ class EngineOptions:
         if self.num_workers < 1:
             raise ValueError(f"--num_workers={self.num_workers} must be at least 1.")
 
+    @property
+    def is_one_process(self) -> bool:
+        """Whether the jobs run one after the other in the command's own process."""
+        return self.engine == LOCAL and self.num_workers == 1
+
     def make(self) -> Engine:
         """Returns the engine; RuntimeError if it is Spark and pyspark is not installed."""
         if self.engine == LOCAL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 from im2txt.metrics.caption_metrics import some_ids
 from im2txt.system import storage
 
+RESULTS_NAME = "captions.json"
+"""Of COCO results in the folders that this project writes."""
 _RESULTS_FORM = '[{"image_id": 42, "caption": "a dog runs"}, ...]'
 _ANNOTATIONS_FORM = (
     '{"images": [{"id": 42, ...}, ...], "annotations": [{"image_id": 42, "caption": "a dog runs", ...}, ...]}'
@@ -48,10 +51,15 @@ class ScoredImages(NamedTuple):
 def read_results(path: str) -> dict[int, str]:
     """Reads a COCO results file: one caption per image.
 
+    Args:
+        path: the file, or a folder that holds one as `captions.json`.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it has another format, is empty, or has several captions of an image.
     """
+    if os.path.isdir(path):
+        path = os.path.join(path, RESULTS_NAME)
     rows = _read_json(path, "results", _RESULTS_FORM)
     if not isinstance(rows, list) or not all(map(_is_caption, rows)):
         raise ValueError(

@@ -38,11 +38,16 @@ class CaptionedPhotograph:
 
 
 class PhotographCaptioner:
-    """Captions photographs of any kind with one run, or with the mean of several."""
+    """Captions photographs of any kind with one run, or with the mean of several.
+
+    Attributes:
+        runs: as loaded.
+    """
 
     def __init__(self, runs: Sequence[Run], decoding: DecodingConfig):
         """Takes runs of one vocabulary, loaded with their encoders; the search is traced at its first use."""
         first = runs[0]
+        self.runs = tuple(runs)
         self._formats = [image_format(run.config.encoder) for run in runs]
         self._is_ensemble = len(runs) > 1
         captioner = EnsembleCaptioner([run.captioner for run in runs]) if self._is_ensemble else first.captioner
@@ -74,13 +79,15 @@ class PhotographCaptioner:
         return cls(runs, dataclasses.replace(runs[0].config.decoding, **decoding))
 
     def __call__(
-        self, photographs: Sequence[Photograph], image_ids: Sequence[int] | None = None
+        self, photographs: Sequence[Photograph], image_ids: Sequence[int] | None = None, batch_size: int = 0
     ) -> list[CaptionedPhotograph]:
         """Captions photographs as one batch.
 
         Args:
             photographs: paths, bytes of image files, or pixels, in any mixture.
             image_ids: by which samples are drawn where decoding.method=sample; None takes the positions.
+            batch_size: photographs to compute with: the last one is repeated up to as many, because the last digits of
+                a result depend on how many there are. 0 repeats none.
 
         Returns:
             One result for each, in order; one that cannot be used has an error, and the others their captions.
@@ -96,10 +103,11 @@ class PhotographCaptioner:
         results = [CaptionedPhotograph(error=errors.get(index, "")) for index in range(len(photographs))]
         if prepared:
             indices = [index for index, _ in prepared]
+            prepared += prepared[-1:] * (batch_size - len(prepared))
             images = tuple(tf.stack(of_run) for of_run in zip(*(images for _, images in prepared), strict=True))
-            ids = tf.constant([image_ids[index] if image_ids is not None else index for index in indices], tf.int64)
+            ids = tf.constant([image_ids[index] if image_ids is not None else index for index, _ in prepared], tf.int64)
             batch = {"images": images if self._is_ensemble else images[0], "image_id": ids}
-            for index, candidates in zip(indices, self._generator(batch), strict=True):
+            for index, candidates in zip(indices, self._generator(batch), strict=False):
                 results[index] = CaptionedPhotograph(tuple(candidates))
         return results
 

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import os
 from typing import Any
 
-import tensorflow as tf
-
-from im2txt.decoding.caption_generator import Candidate, CaptionGenerator
+from im2txt.engines.engine import Engine
 from im2txt.inference.caption_evaluation import Extras, score_and_write
 from im2txt.inference.caption_files import match_images
-from im2txt.metrics.perplexity import build_perplexity
-from im2txt.model.image_encoder import image_format
+from im2txt.inference.caption_model import Model
+from im2txt.inference.split_captions import PartReport, caption_part, plan_parts
+from im2txt.metrics.perplexity import perplexity
 from im2txt.runs.run_files import read_run_config
-from im2txt.runs.run_folder import Run, check_vocabulary, load_run
-from im2txt.shards import input_pipeline
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
 from im2txt.system.progress import progress_bar
 
 _TRAINING_SPLIT = "train"
+_ADVICE = "Run the same command again."
 
 
 def score_run(
-    workdir: str, split: str, output_dir: str, data_dir: str, batch_size: int, decoding: dict[str, Any], extras: Extras
+    model: Model, split: str, output_dir: str, data_dir: str, engine: Engine, extras: Extras
 ) -> dict[str, Any]:
     """Scores a run's best checkpoint and writes captions.json, candidates.json, scores.json and image_scores.json.
 
     Args:
-        workdir: the run's folder.
+        model: one run, and how it decodes; whether it captions features, the shards say.
         split: name of the split.
         output_dir: made if absent.
         data_dir: folder of shards; empty takes the one the run was trained on.
-        batch_size: photographs per batch.
-        decoding: fields of `DecodingConfig` that replace the run's.
+        engine: what captions the parts of the split.
         extras: what is asked for besides the scores.
 
     Returns:
@@ -44,45 +41,38 @@ def score_run(
 
     Raises:
         FileNotFoundError: if the run, the shards or the references are missing.
-        ValueError: if they do not belong together.
-        RuntimeError: if all checkpoints of the run are damaged, or a Java metric failed.
+        ValueError: if they do not belong together, or a record is damaged.
+        RuntimeError: if all checkpoints of the run are damaged, a worker died, or a Java metric failed.
     """
-    if not data_dir:
-        data_dir = read_run_config(workdir).input.data_dir
+    (workdir,) = model.workdirs
+    config = read_run_config(workdir)
+    data_dir = data_dir or config.input.data_dir
     if not data_dir:
         raise ValueError(f"The run in {workdir} was trained on no shards of this project. Name some: --data_dir=...")
     folder = ShardFolder.open(data_dir)
-    data = folder.manifest
-    num_images = data.split(split).images
-    run = load_run(workdir, data)
-    check_vocabulary(run.vocabulary, folder.read_vocabulary(), workdir)
     references = folder.read_references(split)
-    photograph_format = image_format(run.config.encoder) if data.encoder is None else None
-    batches = input_pipeline.evaluation_batches(folder, split, photograph_format, batch_size)
-    with folder.damage_named(split):
-        perplexity, _ = build_perplexity(run.captioner.word_losses)(
-            progress_bar("perplexity", batches, unit=" batches")
-        )
-    run = dataclasses.replace(
-        run, config=dataclasses.replace(run.config, decoding=dataclasses.replace(run.config.decoding, **decoding))
-    )
-    photographs = input_pipeline.photograph_batches(folder, split, photograph_format, batch_size)
-    captions = _caption_all(run, photographs, num_images)
+    if folder.manifest.encoder is not None:
+        model = model._replace(features_dir=data_dir)
+    reports = _caption_all(folder, split, model, engine)
+    captions: dict[int, list[dict[str, Any]]] = {}
+    for report in reports:
+        for image_id, candidates in report.captions:
+            captions.setdefault(image_id, candidates)
     # The search finds nothing where all probability lies on words it may not say: scored as an empty caption.
-    scored = {image_id: candidates[0].words if candidates else "" for image_id, candidates in captions.items()}
+    scored = {image_id: candidates[0]["words"] if candidates else "" for image_id, candidates in captions.items()}
     head = {
         "split": split,
-        "step": run.step,
-        "checkpoint": os.path.relpath(run.checkpoint, workdir),
-        "perplexity": perplexity,
-        "beam_size": run.config.decoding.beam_size,
+        "step": reports[0].step,
+        "checkpoint": reports[0].checkpoint,
+        "perplexity": perplexity(sum(report.total_loss for report in reports), sum(report.words for report in reports)),
+        "beam_size": dataclasses.replace(config.decoding, **dict(model.decoding)).beam_size,
     }
     results = [{"image_id": image_id, "caption": caption} for image_id, caption in scored.items()]
     candidates = [
         {
             "image_id": image_id,
             "file_name": references.file_names[image_id],
-            "captions": [dataclasses.asdict(candidate) for candidate in of_image],
+            "captions": of_image,
         }
         for image_id, of_image in captions.items()
     ]
@@ -100,17 +90,15 @@ def _training_captions(folder: ShardFolder) -> list[str] | None:
     return [caption for captions in folder.read_references(_TRAINING_SPLIT).captions.values() for caption in captions]
 
 
-def _caption_all(run: Run, batches: tf.data.Dataset, num_images: int) -> dict[int, list[Candidate]]:
-    """Captions every photograph once, also where several examples hold it."""
-    generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, run.config.decoding)
-    captions: dict[int, list[Candidate]] = {}
-    with progress_bar("captioning", total=num_images, unit=" photographs") as progress:
-        for batch in batches:
-            image_ids = [int(image_id) for image_id in batch["image_id"]]
-            new = [i for i, image_id in enumerate(image_ids) if image_id not in captions]
-            if not new:
-                continue
-            rows = {name: tf.gather(value, new) for name, value in batch.items()}
-            captions |= dict(zip((image_ids[i] for i in new), generator(rows), strict=True))
-            progress.update(len(captions) - progress.n)
-    return captions
+def _caption_all(folder: ShardFolder, split: str, model: Model, engine: Engine) -> list[PartReport]:
+    """Returns the reports of a split's parts in order."""
+    parts = plan_parts(folder, split, model)
+    reports = []
+    with (
+        progress_bar("captioning", total=folder.manifest.split(split).images, unit=" photographs") as progress,
+        contextlib.closing(engine.run(caption_part, parts, _ADVICE)) as running,
+    ):
+        for report in running:
+            reports.append(report)
+            progress.update(len(report.captions))
+    return sorted(reports, key=lambda report: (report.shard, report.part))

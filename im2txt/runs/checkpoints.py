@@ -15,10 +15,9 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from im2txt.runs import checkpoint_files
+from im2txt.runs.run_files import BEST_DIRECTORY, ENCODER_DIRECTORY, LATEST_DIRECTORY
 
-LATEST_DIRECTORY = "checkpoints"
-BEST_DIRECTORY = "best"
-ENCODER_NAME = os.path.join("encoder", "weights")
+ENCODER_NAME = os.path.join(ENCODER_DIRECTORY, "weights")
 GLOBAL_STEP = "global_step"
 
 

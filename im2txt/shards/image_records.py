@@ -7,21 +7,27 @@ photographs wants to know of the bad ones, not to stop at them.
 from __future__ import annotations
 
 import dataclasses
-import io
 import tarfile
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from google.protobuf.message import DecodeError
 
 from im2txt.shards import records
-from im2txt.shards.sequence_example import SequenceExample
-from im2txt.shards.tfrecords import Damage, scan_records
+from im2txt.shards.sequence_example import Feature, SequenceExample
+from im2txt.shards.tfrecords import Damage, scan_file
+from im2txt.system import storage
 
 IMAGE_KEYS = (records.IMAGE_DATA, "image/encoded")
 """Where the image's bytes are looked for in a record; the second is what most makers of `tf.Example` use."""
 ID_KEYS = (records.IMAGE_ID, "image/key", "image/filename", "image/source_id")
 """Where the photograph's id is looked for."""
+MAX_RECORD_BYTES = storage.MAX_PHOTOGRAPH_BYTES + (1 << 26)
+"""A photograph and what is written beside it; larger records are not read."""
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_GZIP = b"\x1f\x8b"
+_END_OF_TAR = bytes(tarfile.BLOCKSIZE)
+_NOTHING = Feature()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +37,17 @@ class ImageRecord:
     Attributes:
         image_id: as the file has it; the record's number where it has none.
         encoded_image: bytes of the image file; empty if there is an error.
-        error: what is wrong with the record; empty if nothing is.
+        features: float32, little-endian, where the file holds an encoder's output instead.
+        error: what is wrong with the record, a word and a colon first; empty if nothing is.
     """
 
     image_id: int | str
     encoded_image: bytes = b""
+    features: bytes = b""
     error: str = ""
 
 
-def read_image_records(name: str, content: bytes) -> Iterator[ImageRecord]:
+def read_image_records(name: str, file: BinaryIO, skip: int = 0) -> Iterator[ImageRecord]:
     """Yields a file's photographs in order.
 
     Records of `tf.SequenceExample` and `tf.Example` look alike here: the context of the one lies where the other has
@@ -48,51 +56,77 @@ def read_image_records(name: str, content: bytes) -> Iterator[ImageRecord]:
 
     Args:
         name: the file's; `.tar` says what it is, anything else is TFRecord.
-        content: the file's bytes.
+        file: its content, which can be sought in; no more than one record of it is held.
+        skip: records of a TFRecord to pass over at its beginning.
     """
-    return _read_tar(content) if name.endswith(".tar") else _read_tfrecord(content)
+    if file.read(len(_GZIP)) == _GZIP:
+        yield ImageRecord(0, error="compressed: the file is packed by gzip; unpack it")
+    elif name.endswith(".tar"):
+        yield from _read_tar(file)
+    else:
+        found = scan_file(file, skip, MAX_RECORD_BYTES)
+        yield from (_take_apart(record, number) for number, record in enumerate(found, skip))
 
 
-def _read_tfrecord(content: bytes) -> Iterator[ImageRecord]:
-    for number, record in enumerate(scan_records(content)):
-        if isinstance(record, Damage):
-            yield ImageRecord(number, error=f"damaged: {record.what}")
-            continue
-        try:
-            features = {entry.key: entry.value for entry in SequenceExample.FromString(record).context.feature}
-        except (DecodeError, UnicodeDecodeError):
-            yield ImageRecord(number, error="not_an_example: it is neither tf.SequenceExample nor tf.Example")
-            continue
-        image_id = _first_id(features, number)
-        images = [value for key in IMAGE_KEYS if key in features for value in features[key].bytes_list.value]
-        if len(images) == 1 and images[0]:
-            yield ImageRecord(image_id, images[0])
-        else:
-            yield ImageRecord(
-                image_id, error=f"no_image: {len(images)} images under {' or '.join(IMAGE_KEYS)}, not one"
-            )
+def _take_apart(record: bytes | Damage, number: int) -> ImageRecord:
+    if isinstance(record, Damage):
+        return ImageRecord(number, error=f"damaged: {record.what}")
+    try:
+        values = {entry.key: entry.value for entry in SequenceExample.FromString(record).context.feature}
+    except (DecodeError, UnicodeDecodeError):
+        return ImageRecord(number, error="not_an_example: it is neither tf.SequenceExample nor tf.Example")
+    image_id = _first_id(values, number)
+    images = [value for key in IMAGE_KEYS for value in values.get(key, _NOTHING).bytes_list.value]
+    if len(images) == 1 and len(images[0]) > storage.MAX_PHOTOGRAPH_BYTES:
+        return ImageRecord(image_id, error=_too_large(len(images[0])))
+    if len(images) == 1 and images[0]:
+        return ImageRecord(image_id, images[0])
+    features = values.get(records.IMAGE_FEATURES, _NOTHING).float_list.value
+    if features and not images:
+        return ImageRecord(image_id, features=features)
+    return ImageRecord(image_id, error=f"no_image: {len(images)} images under {' or '.join(IMAGE_KEYS)}, not one")
 
 
-def _first_id(features: dict[str, object], number: int) -> int | str:
+def _first_id(values: dict[str, Feature], number: int) -> int | str:
     for key in ID_KEYS:
-        feature = features.get(key)
-        for value in (*feature.int64_list.value, *feature.bytes_list.value) if feature is not None else ():  # type: ignore[attr-defined]
+        feature = values.get(key, _NOTHING)
+        for value in (*feature.int64_list.value, *feature.bytes_list.value):
             return value if isinstance(value, int) else value.decode(errors="replace")
     return number
 
 
-def _read_tar(content: bytes) -> Iterator[ImageRecord]:
-    number = 0
+def _too_large(size: int) -> str:
+    return f"too_large: {size:,} bytes; a photograph has at most {storage.MAX_PHOTOGRAPH_BYTES:,}"
+
+
+def _read_tar(file: BinaryIO) -> Iterator[ImageRecord]:
+    number, end = 0, -1
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            for member in archive:
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            while (member := archive.next()) is not None:
+                if archive.offset <= end:
+                    raise tarfile.ReadError("a size below zero")  # tarfile would walk in a circle.
+                end = archive.offset
+                archive.members.clear()  # type: ignore[attr-defined]  # It would keep all it has seen.
                 stem, dot, ending = member.name.rpartition(".")
-                if not member.isfile() or f"{dot}{ending}".lower() not in _IMAGE_ENDINGS:
-                    continue
-                number += 1
-                file = archive.extractfile(member)
-                encoded = file.read() if file else b""
-                is_whole = len(encoded) == member.size and encoded
-                yield ImageRecord(stem, encoded) if is_whole else ImageRecord(stem, error="truncated: the file is cut")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+                if f"{dot}{ending}".lower() in _IMAGE_ENDINGS and not member.isdir():
+                    number += 1
+                    yield _read_member(archive, member, stem)
+            file.seek(archive.offset)
+            # tarfile takes a header that it cannot read, or none at all, for the end.
+            if file.read(tarfile.BLOCKSIZE) != _END_OF_TAR:
+                raise tarfile.ReadError(f"no header and no end of archive at byte {archive.offset}")
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         yield ImageRecord(number, error=f"damaged: the rest of the tar file cannot be read: {error}")
+
+
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, stem: str) -> ImageRecord:
+    image_id = stem.encode(errors="surrogateescape").decode(errors="replace")
+    if not member.isreg() or member.issparse():
+        return ImageRecord(image_id, error="not_a_file: a link or another special member of the tar file")
+    if member.size > storage.MAX_PHOTOGRAPH_BYTES:
+        return ImageRecord(image_id, error=_too_large(member.size))
+    file = archive.extractfile(member)
+    encoded = file.read() if file else b""
+    return ImageRecord(image_id, encoded) if encoded else ImageRecord(image_id, error="empty_file: 0 bytes")

@@ -135,23 +135,6 @@ def evaluation_batches(
     return batches
 
 
-def photograph_batches(
-    folder: ShardFolder, split: str, image_format: ImageFormat | None, batch_size: int
-) -> tf.data.Dataset:
-    """Returns a split's photographs without captions: `image_id` and `images` or `features`, in the shards' order.
-
-    A photograph comes once per example that holds it: once in layout `image`, once per caption in layout `pair`.
-    """
-
-    def finish(batch: Tensors) -> Tensors:
-        batch = {name: value for name, value in batch.items() if name != "caption_ids"}
-        return _with_images(batch, _preparer(image_format)) if image_format else batch
-
-    examples = _evaluation_examples(folder, split)
-    batches = examples.padded_batch(batch_size, padding_values=_padding_values(examples))
-    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
-
-
 def _check_fit(folder: ShardFolder, config: InputConfig, image_format: ImageFormat | None) -> None:
     if (folder.manifest.encoder is None) != (image_format is not None):
         held = "photographs" if folder.manifest.encoder is None else "features"

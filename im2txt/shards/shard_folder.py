@@ -66,6 +66,12 @@ class ShardFolder:
         """Reads a split's raw captions; see `references.read_references`."""
         return references.read_references(self.path, split)
 
+    def only_shard(self, split: str, index: int) -> ShardFolder:
+        """Returns the folder as if it held one shard of one split; the split's counts stay those of all its shards."""
+        entry = self.manifest.split(split)
+        splits = {split: dataclasses.replace(entry, shards=(entry.shards[index],))}
+        return dataclasses.replace(self, manifest=dataclasses.replace(self.manifest, splits=splits))
+
     def shard_paths(self, split: str) -> list[str]:
         """Returns the paths of a split's shards after checking each; see `check_shards`.
 

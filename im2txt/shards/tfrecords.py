@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import os
 import struct
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import google_crc32c
 
@@ -47,15 +49,26 @@ class Damage:
 
 
 def scan_records(content: bytes) -> Iterator[bytes | Damage]:
+    """Yields the records of a shard that is in memory; see `scan_file`."""
+    return scan_file(io.BytesIO(content))
+
+
+def scan_file(file: BinaryIO, skip: int = 0, max_record_bytes: int = _MAX_RECORD_BYTES) -> Iterator[bytes | Damage]:
     """Yields a shard's records in order, and a `Damage` in place of each that cannot be read.
 
-    A record whose data fails its checksum is passed over; one whose length cannot be trusted, or with which the file
-    ends too early, is the last.
+    A record whose data fails its checksum, or is too large, is passed over; one whose length cannot be trusted, or with
+    which the file ends too early, is the last.
+
+    Args:
+        file: a TFRecord file that can be sought in.
+        skip: records at its beginning to pass over unread; damage among their lengths is yielded all the same.
+        max_record_bytes: the most that is read into memory at once.
     """
-    position, number = 0, 0
-    while position < len(content):
+    size, position, number = file.seek(0, os.SEEK_END), 0, 0
+    while position < size:
         where = f"record {number} at byte {position}"
-        header = content[position : position + _HEADER_BYTES]
+        file.seek(position)
+        header = file.read(_HEADER_BYTES)
         if len(header) < _HEADER_BYTES:
             yield Damage(f"{where}: the file ends within the record's length")
             return
@@ -64,14 +77,21 @@ def scan_records(content: bytes) -> Iterator[bytes | Damage]:
             yield Damage(f"{where}: the checksum of the record's length is wrong")
             return
         start = position + _HEADER_BYTES
-        end = start + length
-        if end + _FOOTER_BYTES > len(content):
-            yield Damage(f"{where}: the file ends after {len(content) - start} of the record's {length + 4} bytes")
+        position = start + length + _FOOTER_BYTES
+        if position > size:
+            yield Damage(f"{where}: the file ends after {size - start} of the record's {length + 4} bytes")
             return
-        data = content[start:end]
-        is_sound = struct.unpack_from("<I", content, end)[0] == _masked_crc(data)
-        yield data if is_sound else Damage(f"{where}: the checksum of the record's data is wrong")
-        position, number = end + _FOOTER_BYTES, number + 1
+        if number >= skip:
+            yield _read_data(file, length, max_record_bytes, where)
+        number += 1
+
+
+def _read_data(file: BinaryIO, length: int, max_record_bytes: int, where: str) -> bytes | Damage:
+    if length > max_record_bytes:
+        return Damage(f"{where}: it has {length:,} bytes, a record at most {max_record_bytes:,}")
+    data, footer = file.read(length), file.read(_FOOTER_BYTES)
+    is_sound = len(footer) == _FOOTER_BYTES and struct.unpack("<I", footer)[0] == _masked_crc(data)
+    return data if is_sound else Damage(f"{where}: the checksum of the record's data is wrong")
 
 
 def check_framing(path: str, num_records: int) -> None:

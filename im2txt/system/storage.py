@@ -9,11 +9,14 @@ waiting, a device never end. An object store holds nothing but whole files; of t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import os
 import stat
 import zlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 TEMPORARY_PREFIX = ".tmp-"
 # The most that a file of each kind may hold; real ones stay far below.
@@ -158,6 +161,23 @@ def read_bytes(path: str, max_bytes: int = MAX_TABLE_BYTES) -> bytes:
         if content is not None and len(content) == expected > 0:
             return content
         return _read_on(path, file, content, max_bytes)
+
+
+@contextlib.contextmanager
+def opened(path: str, max_bytes: int = MAX_SHARD_BYTES) -> Iterator[BinaryIO]:
+    """Opens a file to be read piece by piece; a remote one is fetched whole.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UnfitFileError: if it is no regular file, or larger.
+    """
+    if is_remote(path):
+        yield io.BytesIO(_read_remote(path, max_bytes))
+        return
+    check_file(path, max_bytes)  # To open some devices is to set them going.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        _check_status(path, os.fstat(file.fileno()), max_bytes)
+        yield file
 
 
 def _read_on(path: str, file: Any, content: bytes | None, max_bytes: int) -> bytes:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from im2txt.runs import checkpoint_files, checkpoints
-from im2txt.runs.checkpoints import BEST_DIRECTORY, GLOBAL_STEP, LATEST_DIRECTORY, named
+from im2txt.runs.checkpoints import GLOBAL_STEP, named
+from im2txt.runs.run_files import BEST_DIRECTORY, LATEST_DIRECTORY
 from im2txt.training.train_step import Trainer
 
 _PROGRESS = "progress"

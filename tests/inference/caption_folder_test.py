@@ -1,14 +1,18 @@
 """Folders of captions: the same bytes however they came about, nothing lost, nothing of another model."""
 
+import functools
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import textwrap
 from pathlib import Path
 
+import google_crc32c
 import pytest
 import tensorflow as tf
 from fake_runs import random_run, write_run
@@ -16,9 +20,10 @@ from fakes import jpeg, write_dataset
 
 from im2txt.engines.local_engine import LocalEngine
 from im2txt.inference import caption_folder, shard_captions
+from im2txt.inference.caption_files import read_results
 from im2txt.inference.caption_folder import caption_files
+from im2txt.inference.caption_model import Model
 from im2txt.inference.photograph_captioner import PhotographCaptioner
-from im2txt.inference.shard_captions import Model
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,9 +98,22 @@ def test_the_manifest_counts_what_was_done(folder, inputs):
     )
 
 
-def test_two_workers_write_the_same_bytes(folder, inputs, model, tmp_path):
-    caption_files(inputs, str(tmp_path / "out"), "jsonl", model, LocalEngine(2))
-    assert content_of(tmp_path / "out") == content_of(folder)
+def die_at_one(lost, job):
+    """Captions, but the worker that is given the file `lost` is killed."""
+    if job.name == lost:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return shard_captions.caption_shard(job)
+
+
+def test_two_workers_write_the_same_bytes_also_after_one_is_killed(folder, inputs, model, tmp_path, monkeypatch):
+    output, names = tmp_path / "out", [f"{os.path.basename(path)}.jsonl" for path in inputs]
+    with monkeypatch.context() as patch:
+        patch.setattr(caption_folder, "caption_shard", functools.partial(die_at_one, names[2]))
+        with pytest.raises(RuntimeError, match=r"A worker process was killed.* finished files are kept\.$"):
+            caption_files(inputs, str(output), "jsonl", model, LocalEngine(2))
+    assert not (output / "captions_manifest.json").exists()
+    caption_files(inputs, str(output), "jsonl", model, LocalEngine(2))
+    assert content_of(output) == content_of(folder)
 
 
 def test_a_killed_command_goes_on_to_the_same_bytes(folder, inputs, model, tmp_path):
@@ -103,7 +121,8 @@ def test_a_killed_command_goes_on_to_the_same_bytes(folder, inputs, model, tmp_p
         import os, signal, sys
         from im2txt.engines.local_engine import LocalEngine
         from im2txt.inference import caption_folder
-        from im2txt.inference.shard_captions import Model, caption_shard
+        from im2txt.inference.caption_model import Model
+        from im2txt.inference.shard_captions import caption_shard
 
         def die_at_the_third(job, done=[]):
             done.append(job)
@@ -141,19 +160,110 @@ def test_a_finished_folder_is_left_as_it_is_and_a_lost_file_is_written_again(
     assert content_of(output) == content_of(folder)
 
 
-@pytest.mark.parametrize("change", ["inputs", "decoding", "weights"])
-def test_a_folder_of_other_captions_is_refused(folder, inputs, model, workdir, tmp_path, change):
-    output = tmp_path / "out"
+@pytest.mark.parametrize("is_finished", [True, False])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fewer inputs", "other inputs"),
+        ("an input of the same name and size", "other inputs"),
+        ("decoding", "another decoding"),
+        ("weights", "another model"),
+        ("batch and format", "another batch size and another format"),
+    ],
+)
+def test_a_folder_of_other_captions_is_refused(folder, inputs, model, tmp_path, change, message, is_finished):
+    output, output_format = tmp_path / "out", "jsonl"
     shutil.copytree(folder, output)
-    if change == "inputs":
+    if not is_finished:
+        plan = json.loads((output / "captions_manifest.json").read_text())
+        (output / "captions_manifest.json").rename(output / ".captions-plan.json")
+        assert plan["fingerprint"]
+    if change == "fewer inputs":
         inputs = inputs[:2]
+    elif change == "an input of the same name and size":
+        content = Path(inputs[0]).read_bytes()
+        (tmp_path / os.path.basename(inputs[0])).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        inputs = [str(tmp_path / os.path.basename(inputs[0])), *inputs[1:]]
     elif change == "decoding":
-        model = Model(model.workdirs, (("beam_size", 1),), 3, 1)
+        model = model._replace(decoding=(("beam_size", 1),))
+    elif change == "weights":
+        model = model._replace(workdirs=(write_run(tmp_path / "run", random_run(seed=9)),))
     else:
-        model = Model((write_run(tmp_path / "run", random_run(seed=9)),), model.decoding, 3, 1)
-    with pytest.raises(RuntimeError, match="holds captions of another model, of other inputs or with other options"):
-        caption_files(inputs, str(output), "jsonl", model, LocalEngine(1))
-    assert content_of(output) == content_of(folder)
+        model, output_format = model._replace(batch_size=4), "tfrecord"
+    before = content_of(output)
+    with pytest.raises(
+        RuntimeError, match=f"^[^\n]*holds captions of {message}. Choose another --output_dir, or remove"
+    ):
+        caption_files(inputs, str(output), output_format, model, LocalEngine(1))
+    assert content_of(output) == before
+
+
+def test_a_damaged_manifest_is_named(folder, inputs, model, tmp_path):
+    shutil.copytree(folder, tmp_path / "out")
+    (tmp_path / "out" / "captions_manifest.json").write_text('{"fingerprint": ')
+    with pytest.raises(RuntimeError, match=r"captions_manifest\.json is damaged"):
+        caption_files(inputs, str(tmp_path / "out"), "jsonl", model, LocalEngine(1))
+
+
+@pytest.mark.parametrize(
+    ("lost", "error", "message"),
+    [
+        ("best/*", FileNotFoundError, "No checkpoint in .* still being trained, or copied"),
+        ("word_counts.txt", FileNotFoundError, "word_counts.txt"),
+        ("config.json", FileNotFoundError, r"config\.json.*is no run of im2txt\.train"),
+        ("best/*.data*", RuntimeError, r"None of the 1 checkpoint\(s\) is whole"),
+        ("encoder/*.data*", ValueError, "encoder.weights is damaged"),
+    ],
+)
+def test_a_model_half_written_is_refused(inputs, model, tmp_path, lost, error, message):
+    workdir = tmp_path / "run"
+    shutil.copytree(model.workdirs[0], workdir)
+    for path in workdir.glob(lost):
+        path.unlink()
+    with pytest.raises(error, match=message):
+        caption_files(inputs, str(tmp_path / "out"), "jsonl", model._replace(workdirs=(str(workdir),)), LocalEngine(1))
+    assert not list((tmp_path / "out").glob("*.jsonl"))
+
+
+def test_a_photograph_has_the_same_row_in_whatever_batch_it_comes(folder, inputs, model, tmp_path):
+    expected = {row["image_id"]: row for path in folder.glob("test*") for row in rows(path) if "error" not in row}
+    whole = tmp_path / "all"
+    whole.write_bytes(b"".join(Path(path).read_bytes() for path in (inputs[2], inputs[1], inputs[0])))
+    caption_files([str(whole)], str(tmp_path / "out"), "jsonl", model, LocalEngine(1))
+    found = {row["image_id"]: row for row in rows(tmp_path / "out" / "all.jsonl") if "error" not in row}
+    assert len(found) == 7
+    assert found == expected
+
+
+def test_odd_ids_empty_files_and_files_without_photographs(model, tmp_path):
+    """Ids of digits are COCO's; those that come again are counted, and the first row is the one that is scored."""
+    names = ["000000391895", "a\u2028b\x85", "2/7", "7"]
+    with tarfile.open(tmp_path / "one.tar", "w") as archive:
+        for name in [*names, "391895"]:
+            member = tarfile.TarInfo(f"{name}.jpg")
+            member.size = len(content := jpeg(len(name)))
+            archive.addfile(member, io.BytesIO(content))
+    (tmp_path / "empty").touch()
+    (tmp_path / "notes.tar").write_bytes(bytes(1024))
+    inputs = [str(tmp_path / name) for name in ("one.tar", "empty", "notes.tar")]
+    manifest = caption_files(inputs, str(tmp_path / "out"), "jsonl", model, LocalEngine(1))
+    assert [file["photographs"] for file in manifest["files"]] == [5, 0, 0]
+    assert (manifest["photographs"], manifest["errors"], manifest["repeated_ids"]) == (5, {}, 1)
+    lines = (tmp_path / "out" / "one.tar.jsonl").read_bytes().split(b"\n")
+    assert [json.loads(line)["image_id"] for line in lines[:-1]] == [*names, "391895"]
+    captions = read_results(str(tmp_path / "out"))
+    assert captions == {
+        391895: json.loads(lines[0])["captions"][0]["words"],
+        7: json.loads(lines[3])["captions"][0]["words"],
+    }
+
+
+def test_checksums_of_the_inputs_stand_in_the_manifest(folder, inputs):
+    files = json.loads((folder / "captions_manifest.json").read_text())["files"]
+    contents = [Path(path).read_bytes() for path in inputs]
+    assert [(file["input_bytes"], file["input_crc32c"]) for file in files] == [
+        (len(content), f"{google_crc32c.value(content):08x}") for content in contents
+    ]
 
 
 def test_a_folder_of_something_else_is_refused(inputs, model, tmp_path):

@@ -11,11 +11,16 @@ import tensorflow as tf
 from fakes import VOCABULARY, write_dataset
 
 from im2txt.configuration import EncoderConfig, ExperimentConfig, InputConfig, ShowAndTellConfig
+from im2txt.engines.local_engine import LocalEngine
 from im2txt.inference import scoring
 from im2txt.inference.caption_evaluation import Extras
+from im2txt.inference.caption_files import read_results
+from im2txt.inference.caption_folder import caption_files
+from im2txt.inference.caption_model import Model
 from im2txt.metrics.caption_metrics import score_captions
 from im2txt.runs import checkpoints, run_folder
 from im2txt.shards.references import read_references
+from im2txt.shards.shard_folder import ShardFolder
 
 FEATURE_SIZE = 6
 
@@ -40,10 +45,14 @@ def workdir(dataset, tmp_path_factory):
     return directory
 
 
+def score(workdir, output_dir, data_dir="", batch_size=3, num_workers=1):
+    model = Model((str(workdir),), (("beam_size", 2),), batch_size, num_threads=0)
+    return scoring.score_run(model, "test", str(output_dir), data_dir, LocalEngine(num_workers), Extras())
+
+
 @pytest.fixture(scope="module")
 def result(workdir):
-    output_dir = os.path.join(workdir, "evaluation", "test")
-    return scoring.score_run(workdir, "test", output_dir, "", batch_size=3, decoding={"beam_size": 2}, extras=Extras())
+    return score(workdir, os.path.join(workdir, "evaluation", "test"))
 
 
 def written(workdir, name):
@@ -83,18 +92,37 @@ def test_perplexity_counts_every_caption_once(dataset, workdir, result):
 
 
 def test_batch_size_changes_nothing(workdir, result, tmp_path):
-    alone = scoring.score_run(
-        workdir, "test", str(tmp_path), "", batch_size=1, decoding={"beam_size": 2}, extras=Extras()
-    )
+    alone = score(workdir, tmp_path, batch_size=1)
     assert alone["scores"] == result["scores"]
     np.testing.assert_allclose(alone["perplexity"], result["perplexity"], rtol=1e-6)
 
 
+def test_two_processes_write_what_one_writes(workdir, tmp_path):
+    contents = []
+    for num_workers in (1, 2):
+        output = tmp_path / str(num_workers)
+        score(workdir, output, batch_size=1, num_workers=num_workers)
+        contents.append({path.name: path.read_bytes() for path in output.iterdir()})
+    assert len(contents[0]) == 4
+    assert contents[0] == contents[1]
+
+
+def test_features_are_captioned_into_a_folder_as_they_are_scored(dataset, workdir, result, tmp_path):
+    model = Model((workdir,), (("beam_size", 2),), 3, 0, dataset.data_dir)
+    paths = ShardFolder.open(dataset.data_dir).shard_paths("test")
+    manifest = caption_files(paths, str(tmp_path / "out"), "jsonl", model, LocalEngine(1))
+    assert (manifest["photographs"], manifest["errors"]) == (7, {})
+    expected = {row["image_id"]: row["caption"] for row in written(workdir, "captions.json")}
+    assert read_results(str(tmp_path / "out")) == expected
+    other = write_dataset(tmp_path / "other", {"test": 2}, feature_size=FEATURE_SIZE + 1, shards_per_split=1)
+    (path,) = ShardFolder.open(other.data_dir).shard_paths("test")
+    manifest = caption_files([path], str(tmp_path / "none"), "jsonl", model, LocalEngine(1))
+    assert manifest["errors"] == {"no_features": 2}
+
+
 def test_pair_layout_captions_each_photograph_once(workdir, result, tmp_path):
     pairs = write_dataset(tmp_path / "pairs", {"train": 2, "test": 7}, (3, 1), layout="pair", feature_size=FEATURE_SIZE)
-    scored = scoring.score_run(
-        workdir, "test", str(tmp_path), pairs.data_dir, batch_size=4, decoding={"beam_size": 2}, extras=Extras()
-    )
+    scored = score(workdir, tmp_path, pairs.data_dir, batch_size=4)
     assert scored["scores"] == pytest.approx(result["scores"])
     np.testing.assert_allclose(scored["perplexity"], result["perplexity"], rtol=1e-6)
 
@@ -105,10 +133,10 @@ def test_shards_of_another_vocabulary_are_refused(workdir, tmp_path):
     words = (other / "word_counts.txt").read_text()
     (other / "word_counts.txt").write_text(words.replace("cat", "bird"))  # As many, so that the weights fit.
     with pytest.raises(ValueError, match=r"vocabulary .* is not the one of .*--vocabulary_file="):
-        scoring.score_run(str(other), "test", str(tmp_path / "out"), "", 3, {}, Extras())
+        score(other, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json.*is no run of im2txt\.train"):
-        scoring.score_run(str(tmp_path), "test", str(tmp_path), "", 1, {}, Extras())
+        score(tmp_path, tmp_path)

@@ -20,10 +20,13 @@ from tensorflow1_im2txt import OriginalIm2txt
 
 from im2txt.configuration import ExperimentConfig, OptimizationConfig, ShowAndTellConfig
 from im2txt.decoding.caption_generator import CaptionGenerator
+from im2txt.engines.local_engine import LocalEngine
 from im2txt.images.preprocessing import prepare_image
+from im2txt.inference.caption_evaluation import Extras
+from im2txt.inference.caption_model import Model
 from im2txt.inference.photograph_captioner import PhotographCaptioner
 from im2txt.inference.photographs import caption_photographs
-from im2txt.inference.scoring import Extras, score_run
+from im2txt.inference.scoring import score_run
 from im2txt.model.image_encoder import image_format
 from im2txt.runs import run_folder
 from im2txt.runs.original_runs import export_original_checkpoint, import_original_run
@@ -194,9 +197,10 @@ def cached_features(folder, world):
 
 def test_an_imported_run_is_scored_and_fine_tuned_like_any_other(world, tmp_path):
     data_dir, results = cached_features(tmp_path / "shards", world), str(tmp_path / "scores")
+    model = Model((world.workdir,), (), batch_size=2, num_threads=0)
     with pytest.raises(ValueError, match="was trained on no shards of this project. Name some: --data_dir"):
-        score_run(world.workdir, "val", results, "", 2, {}, Extras())
-    scores = score_run(world.workdir, "val", results, data_dir, 2, {}, Extras())
+        score_run(model, "val", results, "", LocalEngine(1), Extras())
+    scores = score_run(model, "val", results, data_dir, LocalEngine(1), Extras())
     config = run_folder.read_run_config(world.workdir)
     config = dataclasses.replace(
         config,

@@ -7,8 +7,8 @@ import tarfile
 import tensorflow as tf
 from fakes import VOCABULARY, jpeg
 
-from im2txt.shards import records
-from im2txt.shards.image_records import ImageRecord, read_image_records
+from im2txt.shards import image_records, records
+from im2txt.shards.image_records import ImageRecord
 
 
 def tfrecord(tmp_path, *serialized):
@@ -37,6 +37,10 @@ def tar(**members):
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return stream.getvalue()
+
+
+def read_image_records(name, content, skip=0):
+    return image_records.read_image_records(name, io.BytesIO(content), skip)
 
 
 def test_records_of_this_project_give_id_and_image(tmp_path):

@@ -15,7 +15,6 @@ from im2txt.shards.data_layout import DataLayout
 from im2txt.shards.example_sequence import examples_per_epoch
 from im2txt.shards.input_pipeline import (
     evaluation_batches,
-    photograph_batches,
     training_batches,
 )
 from im2txt.shards.shard_folder import ShardFolder
@@ -117,7 +116,7 @@ def test_bucketing_pads_less(tmp_path):
 def test_photographs_are_prepared_like_the_eager_ones(tmp_path):
     dataset = write_dataset(tmp_path, {"train": 3, "val": 4}, (2,), shards_per_split=2)
     image_format = ImageFormat(16, 0.8)
-    batches = take(photograph_batches(folder_of(dataset), "val", image_format, 3), 9)
+    batches = take(evaluation_batches(folder_of(dataset), "val", image_format, 3), 9)
     assert [len(batch["image_id"]) for batch in batches] == [3, 1]
     for batch in batches:
         for image_id, image in zip(batch["image_id"], batch["images"], strict=True):
