@@ -88,14 +88,14 @@ class Browser:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return answer["result"]
 
-    def open(self, path: pathlib.Path, width: int = 1280, height: int = 900) -> None:
-        """Opens a file in a window of so many pixels and waits until it is loaded."""
+    def open(self, page: pathlib.Path | str, width: int = 1280, height: int = 900) -> None:
+        """Opens a file or an address in a window of so many pixels and waits until it is loaded."""
         is_phone = width < 600
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=is_phone
         )
         before = self.loaded
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         self.wait_for_load(before)
 
     def wait_for_load(self, before: int) -> None:

@@ -36,6 +36,7 @@ FLOORS = {
     "data_prep/sources": 11,
     "im2txt": 9,  # The commands.
     "im2txt/reporting": 8,
+    "im2txt/serving": 8,
     "im2txt/training": 7,
     "im2txt/inference": 7,
     "im2txt/runs": 6,
@@ -53,7 +54,7 @@ FLOORS = {
 }
 # Single modules that stand lower than their folder: the version, and the knobs that every floor reads.
 GROUND_FLOOR = ("im2txt", "im2txt.configuration", "im2txt.configuration_history")
-# What runs a trained model stays free of what trains one: (folder or command, what it may not reach).
+# What runs a trained model stays free of what trains one: what may not be reached, and by which folders and commands.
 KEPT_APART = {
     "im2txt.training": (
         "im2txt.reporting",
@@ -63,9 +64,12 @@ KEPT_APART = {
         "im2txt.report",
         "im2txt.export",
         "im2txt.serve",
+        "im2txt.serving",
         "im2txt.batch_inference",
         "data_prep",
-    )
+    ),
+    # The service runs what was exported, without Keras.
+    "im2txt.model": ("im2txt.serve", "im2txt.serving"),
 }
 # Packages whose modules a command picks by name: whoever depends on the package gets all of them.
 LOADED_BY_NAME = ("configs",)

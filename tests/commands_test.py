@@ -20,7 +20,7 @@ from im2txt.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parent.parent
 TRAIN, EVALUATE, RUN_INFERENCE = "im2txt.train", "im2txt.evaluate", "im2txt.run_inference"
-EXPORT, REPORT = "im2txt.export", "im2txt.report"
+EXPORT, REPORT, SERVE = "im2txt.export", "im2txt.report", "im2txt.serve"
 IMPORT_CHECKPOINT, EXPORT_CHECKPOINT = "im2txt.import_checkpoint", "im2txt.export_checkpoint"
 CACHE_FEATURES, VERIFY_DATA = "data_prep.cache_features", "data_prep.verify_data"
 SMALL = (
@@ -161,6 +161,7 @@ def no_tensorflow(tmp_path_factory):
         (EVALUATE, ["--workdir=x"], "--beam_size=0", "decoding.beam_size=0: must be"),
         (RUN_INFERENCE, ["--workdir=x", "y"], "--format=xml", "'xml'"),
         (CACHE_FEATURES, [*SMALL, "--data_dir=x", "--output_dir=y"], "--batch_size=0", "batch_size=0: must be at"),
+        (SERVE, ["--model=x"], "--queue_size=0", "--queue_size=0 must be above 0"),
     ],
 )
 def test_a_wrong_flag_is_named_before_tensorflow_is_imported(no_tensorflow, module, flags, wrong, told):
@@ -189,6 +190,8 @@ def test_a_wrong_flag_is_named_before_tensorflow_is_imported(no_tensorflow, modu
         (IMPORT_CHECKPOINT, ["--checkpoint=x", "--vocab_file=y", "--workdir=z"], "--vocab_file=y is not there."),
         (EXPORT_CHECKPOINT, ["--workdir=x", "--checkpoint=y"], "No x/config.json: 'x' is no run of im2txt.train."),
         (REPORT, ["--workdir=x"], "is no run of im2txt.train."),
+        (SERVE, ["--model=x"], "x is not there; name the folder that `python -m im2txt.export` wrote."),
+        (SERVE, ["--model={run}"], "{run} is no exported model, or half of one: saved_model.pb, variables/variables"),
         (VERIFY_DATA, ["--data_dir=x", "--decode_images"], "No manifest.json in 'x'"),
     ],
 )

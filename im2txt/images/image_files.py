@@ -70,7 +70,7 @@ def read_photograph(path: str, options: PhotographOptions) -> bytes:
     return to_jpeg(content, options)
 
 
-def to_jpeg(content: bytes, options: PhotographOptions) -> bytes:
+def to_jpeg(content: bytes, options: PhotographOptions, max_pixels: int | None = None) -> bytes:
     """Returns the JPEG bytes to store for the content of an image file of any usual format.
 
     Bytes of a sound JPEG come back untouched, unless it is CMYK, lies on its side by its EXIF orientation, or is to be
@@ -80,18 +80,20 @@ def to_jpeg(content: bytes, options: PhotographOptions) -> bytes:
     Args:
         content: of the file, not empty.
         options: the strictness of the check, and the size to store.
+        max_pixels: larger pictures are refused by their header, before they are decoded; None takes `MAX_PIXELS`.
 
     Raises:
         UnusablePhotographError: if it is no sound image.
     """
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     if content[:3] == b"\xff\xd8\xff":
         jpeg = read_structure(content)
-        _check_pixels(jpeg.width, jpeg.height)
+        _check_pixels(jpeg.width, jpeg.height, max_pixels)
         if not _must_rewrite(jpeg, options.resize_shorter_side):
             if options.verify == "decode":
-                _decode(content, for_check=True)
+                _decode(content, max_pixels, for_check=True)
             return content
-    return _rewrite(content, options.resize_shorter_side)
+    return _rewrite(content, options.resize_shorter_side, max_pixels)
 
 
 def _exif_orientation(exif: bytes) -> int:
@@ -112,24 +114,24 @@ def _must_rewrite(jpeg: Jpeg, resize_shorter_side: int | None) -> bool:
     return too_large or not jpeg.decodable or not upright or jpeg.channels not in (1, 3)
 
 
-def _check_pixels(width: int, height: int) -> None:
-    if not 0 < width * height <= MAX_PIXELS:
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if not 0 < width * height <= max_pixels:
         raise UnusablePhotographError("too_large" if width and height else "damaged", f"{width} x {height} pixels")
 
 
-def _decode(content: bytes, for_check: bool = False) -> Image.Image:
+def _decode(content: bytes, max_pixels: int, for_check: bool = False) -> Image.Image:
     """Returns the upright picture; for a check, an eighth of its size: all bytes are read, most arithmetic is saved."""
     with _reader_errors(content):
         image: Image.Image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        _check_pixels(image.width, image.height)
+        _check_pixels(image.width, image.height, max_pixels)
         if for_check:
             image.draft(None, (1, 1))
         image.load()
         return ImageOps.exif_transpose(image)
 
 
-def _rewrite(content: bytes, resize_shorter_side: int | None) -> bytes:
-    image = _decode(content)
+def _rewrite(content: bytes, resize_shorter_side: int | None, max_pixels: int) -> bytes:
+    image = _decode(content, max_pixels)
     with _reader_errors(content):
         image = _to_rgb(image)
         scale = (resize_shorter_side or min(image.size)) / min(image.size)

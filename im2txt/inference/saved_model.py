@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from im2txt.decoding.caption_generator import build_search
 from im2txt.images.preprocessing import prepare_image, prepare_pixels
+from im2txt.inference.exported_folder import FROM_FILES, FROM_IMAGES, FROM_PREPARED, PREPARE
 from im2txt.model.image_encoder import image_format
 from im2txt.runs.run_folder import Run, load_run
 from im2txt.system import storage
@@ -48,6 +49,9 @@ with open("cat.jpg", "rb") as file:
 print(result["captions"][0, 0].numpy().decode())
 ```
 
+`prepare_images` and `from_prepared_images` are `serving_default` in two steps, for services that decode each photograph
+by itself and caption them together: `encoded_images` to `images` float32 [N, S, S, 3], and those to the captions.
+
 One photograph that does not decode fails the whole call. The EXIF orientation of a camera is not followed. Captions
 repeat the habits and the mistakes of those the model learned from: do not rely on them where a mistake does harm.
 """
@@ -72,17 +76,31 @@ class ExportedCaptioner(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
     def from_encoded_images(self, encoded_images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Captions JPEG, PNG, GIF (first frame) or BMP files, string [N]; one that does not decode fails the call."""
-
-        def prepare(encoded_image: tf.Tensor) -> tf.Tensor:
-            return prepare_image(encoded_image, self._format)
-
-        spec = tf.TensorSpec([self._format.image_size, self._format.image_size, 3], tf.float32)
-        return self._caption(tf.map_fn(prepare, encoded_images, fn_output_signature=spec))
+        return self._caption(self._prepare(encoded_images))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
     def from_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Captions pixels, float32 [N, H, W, 3], RGB in [0, 1], of any one size."""
         return self._caption(prepare_pixels(images, self._format))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
+    def prepare_images(self, encoded_images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Decodes, resizes and crops files, string [N], to `images` float32 [N, S, S, 3] in [0, 1]."""
+        return {"images": self._prepare(encoded_images)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="images")])
+    def from_prepared_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Captions what `prepare_images` returns, without preparing it again."""
+        size = self._format.image_size
+        return self._caption(tf.ensure_shape(images, [None, size, size, 3]))
+
+    def _prepare(self, encoded_images: tf.Tensor) -> tf.Tensor:
+        size = self._format.image_size
+        return tf.map_fn(
+            lambda encoded_image: prepare_image(encoded_image, self._format),
+            encoded_images,
+            fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
+        )
 
     def _caption(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         result = self._search({"images": images})
@@ -137,7 +155,12 @@ def write_saved_model(run: Run, output_dir: str, name: str) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = storage.temporary_path(target)
     try:
-        signatures = {"serving_default": module.from_encoded_images, "from_images": module.from_images}
+        signatures = {
+            FROM_FILES: module.from_encoded_images,
+            FROM_IMAGES: module.from_images,
+            PREPARE: module.prepare_images,
+            FROM_PREPARED: module.from_prepared_images,
+        }
         tf.saved_model.save(module, temporary, signatures)
         storage.write_text(os.path.join(temporary, vocabulary.FILE_NAME), run.vocabulary.to_text())
         storage.write_text(os.path.join(temporary, CARD_NAME), _card(run, name))

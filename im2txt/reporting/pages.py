@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
@@ -14,13 +15,13 @@ from markupsafe import Markup
 _MOST_NATS = 700  # Whose perplexity a float can hold.
 
 
-def render(template: str, *, script: str = "", data: Any = None, **context: Any) -> str:
+def render(template: str, *, scripts: Sequence[str] = (), data: Any = None, **context: Any) -> str:
     """Returns a page.
 
     Args:
         template: name of an HTML template that extends `base.html`.
-        script: name of the template with its JavaScript; empty for a page without. The page's security policy lets
-            this script run and no other, whatever a caption or a file name holds.
+        scripts: names of the templates with its JavaScript, run in this order as one; empty for a page without. The
+            page's security policy lets them run and no other, whatever a caption or a file name holds.
         data: what the script reads, as JSON; finite numbers only.
         context: the template's variables.
 
@@ -28,14 +29,12 @@ def render(template: str, *, script: str = "", data: Any = None, **context: Any)
         ValueError: if `data` holds a number that is not finite.
     """
     environment = _environment()
-    source = ""
-    if script:
-        assert environment.loader is not None
-        source = environment.loader.get_source(environment, script)[0]
+    assert environment.loader is not None
+    source = "\n".join(environment.loader.get_source(environment, script)[0] for script in scripts)
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     return environment.get_template(template).render(
         script=Markup(source),
-        script_policy=f"'sha256-{digest}'" if script else "'none'",
+        script_policy=f"'sha256-{digest}'" if scripts else "'none'",
         data=data,
         **context,
     )

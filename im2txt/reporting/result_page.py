@@ -26,7 +26,7 @@ def page(content: ResultContent) -> str:
     """Returns the page."""
     return pages.render(
         "result_page.html",
-        script="result_page.js",
+        scripts=("captions.js", "result_page.js"),
         data={
             "metrics": _image_metrics(content.images),
             "images": [_image_data(image) for image in content.images],

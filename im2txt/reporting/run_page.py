@@ -66,7 +66,7 @@ def page(runs: Sequence[RunContent], refresh_secs: float = 0.0) -> str:
         )
     return pages.render(
         "run_page.html",
-        script="run_page.js" if refresh_secs else "",
+        scripts=("run_page.js",) if refresh_secs else (),
         data={"refreshSecs": refresh_secs},
         title=" · ".join(run.name for run in runs),
         runs=[{"content": run, "colour": _colour(number)} for number, run in enumerate(runs)],

@@ -37,14 +37,17 @@ def parse(flags_class: type[Flags], description: str, argv: Sequence[str] | None
     Returns:
         The parsed flags.
     """
-    return tyro.cli(
-        flags_class,
-        prog=_program(flags_class),
-        description=description,
-        args=argv,
-        use_underscores=True,
-        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff),
-    )
+    try:
+        return tyro.cli(
+            flags_class,
+            prog=_program(flags_class),
+            description=description,
+            args=argv,
+            use_underscores=True,
+            config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff),
+        )
+    except ValueError as error:  # Of a dataclass within the dataclass.
+        _refuse(str(error))
 
 
 def parse_with_config(flags_class: type[Flags], description: str, argv: Sequence[str] | None = None) -> Flags:

@@ -17,17 +17,25 @@ SHOW_LOG = "IM2TXT_TENSORFLOW_LOG"
 """Environment variable: if it is set, TensorFlow writes what it likes."""
 
 
-def start_tensorflow() -> None:
+def start_tensorflow(with_keras: bool = True) -> None:
     """Imports TensorFlow and lists its devices; what it writes meanwhile is shown only if that fails.
 
     Whoever runs TensorFlow in a process of its own calls this first there: a command, after its flags are checked, or a
     job of an engine. Whatever else writes to descriptor 2 meanwhile, Python's warnings included, is held back with it.
     Later lines of TensorFlow are left out as well: it calls much an error that is none, and raises what is one.
 
+    Args:
+        with_keras: TensorFlow imports Keras wherever it is installed. False hides it from the whole process: a second
+            and 50 MB less, for what runs an exported model.
+
     Raises:
         ImportError: if TensorFlow cannot be imported.
     """
-    if "tensorflow" in sys.modules or os.environ.get(SHOW_LOG):
+    if "tensorflow" in sys.modules:
+        return
+    if not with_keras:
+        sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
+    if os.environ.get(SHOW_LOG):
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back():

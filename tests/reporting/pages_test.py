@@ -26,7 +26,7 @@ def test_what_comes_from_files_is_escaped():
 
 
 def test_data_leaves_the_script_element_only_through_its_reader():
-    page = render(script="result_page.js", data={"text": NASTY, "letters": "äß☃"})
+    page = render(scripts=["captions.js", "result_page.js"], data={"text": NASTY, "letters": "äß☃"})
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert json.loads(data) == {"text": NASTY, "letters": "äß☃"}
     assert "<" not in data
@@ -34,7 +34,7 @@ def test_data_leaves_the_script_element_only_through_its_reader():
 
 
 def test_the_policy_lets_the_pages_own_script_run_and_no_other():
-    page = render(script="result_page.js", data={})
+    page = render(scripts=["captions.js", "result_page.js"], data={})
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in html.unescape(page)
@@ -44,4 +44,4 @@ def test_the_policy_lets_the_pages_own_script_run_and_no_other():
 
 def test_a_number_that_json_does_not_know_is_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        render(script="result_page.js", data={"log_prob": float("-inf")})
+        render(scripts=["captions.js", "result_page.js"], data={"log_prob": float("-inf")})

@@ -3,6 +3,7 @@
 (() => {
   const CARDS_PER_PAGE = 24;
   const SHOWN_METRICS = 2;  // On every card; the one sorted by is shown besides.
+  const { element, captionLine, beams } = captionElements;
   const { metrics, images } = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const [search, sort, order, open] = ["search", "sort", "order", "open"].map(byId);
@@ -18,13 +19,6 @@
   let randomOrder = [];
   let shown = [];
   let page = 0;
-
-  function element(tag, className, text) {
-    const made = document.createElement(tag);
-    if (className) made.className = className;
-    if (text !== undefined) made.textContent = text;
-    return made;
-  }
 
   function shuffle() {
     randomOrder = images.map(() => Math.random());
@@ -86,7 +80,7 @@
       .filter((name, i) => (i < SHOWN_METRICS || name === sortedBy) && name in image.scores)
       .map((name) => `${name} ${image.scores[name].toFixed(2)}`);
     if (scores.length) body.append(element("p", "soft", scores.join(" · ")));
-    if (image.captions.some((caption) => caption.words.length) || others.length) body.append(beams(image.captions));
+    if (image.captions.some((caption) => caption.words.length) || others.length) body.append(beams(image.captions, open.checked));
     if (image.references.length) {
       body.append(element("h3", "", "People wrote"));
       const list = element("ul");
@@ -96,41 +90,6 @@
     body.append(element("p", "name", image.name));
     made.append(body);
     return made;
-  }
-
-  function captionLine(tag, className, caption) {
-    const line = element(tag, className, `${caption.text || "(no word)"} `);
-    const number = element("small", "", caption.logProb.toFixed(2) + (caption.isComplete ? "" : " …"));
-    number.title = "log probability in nats" + (caption.isComplete ? "" : ", cut off at the greatest length");
-    line.append(number);
-    return line;
-  }
-
-  function beams(captions) {
-    const details = element("details");
-    details.open = open.checked;
-    details.append(element("summary", "", captions.length > 1 ? `Word by word, ${captions.length} captions` : "Word by word"));
-    for (const caption of captions) {
-      if (caption.words.length) details.append(wordByWord(caption));
-      else details.append(captionLine("p", "others", caption));
-    }
-    return details;
-  }
-
-  function wordByWord(caption) {
-    const line = element("p", "words");
-    caption.wordLogProbs.forEach((logProb, i) => {
-      const word = element("span", "word", caption.words[i] ?? "end");
-      if (i >= caption.words.length) word.classList.add("end");
-      const percent = 100 * Math.exp(logProb);
-      const number = element("small", "", percent < 9.95 ? percent.toFixed(1) : percent.toFixed(0));
-      word.style.setProperty("--doubt", `${Math.round(100 - percent)}%`);
-      word.append(number);
-      line.append(word, " ");
-    });
-    const total = element("small", "total", caption.logProb.toFixed(2) + (caption.isComplete ? "" : " …"));
-    line.append(total);
-    return line;
   }
 
   function turn(by, isBelow) {
