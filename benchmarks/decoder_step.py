@@ -85,7 +85,7 @@ def ours(batch_size: int, compute_dtype: tf.DType) -> Callable[[], object]:
     config = OptimizationConfig(optimizer="sgd", learning_rate=LEARNING_RATE, schedule="constant", clip_norm=CLIP_NORM)
     with strategy.scope():
         decoder_config = ShowAndTellConfig(input_dropout_rate=DROPOUT_RATE, output_dropout_rate=DROPOUT_RATE)
-        decoder = ShowAndTellDecoder(decoder_config, VOCAB_SIZE, FEATURE_SIZE, 0, None, compute_dtype)
+        decoder = ShowAndTellDecoder(decoder_config, VOCAB_SIZE, (FEATURE_SIZE,), 0, None, compute_dtype)
         captioner = Captioner(None, decoder)
         optimizer = Optimizer(config, captioner.trainable_variables)
     trainer = Trainer(strategy, captioner, optimizer, lambda step: tf.constant(LEARNING_RATE), config, seed=0)

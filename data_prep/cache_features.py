@@ -9,8 +9,10 @@ The encoder is the configuration's; train with the same one and --config.input.d
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from im2txt.configuration import ExperimentConfig
+from im2txt.shards.records import FeatureDtype
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import command_line, tensorflow_startup
 
@@ -26,6 +28,8 @@ class CacheFeaturesFlags:
     """Folder of the feature shards; an interrupted run goes on there."""
     batch_size: int = 32
     """Photographs per pass through the encoder."""
+    feature_dtype: FeatureDtype | Literal["auto"] = "auto"
+    """Type in which features are stored; auto is float16 for grids (encoder.pooling=grid) and float32 for vectors."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -44,7 +48,9 @@ def main() -> None:
     from data_prep.features.feature_shards import cache_features
 
     config = flags.config
-    result = cache_features(flags.data_dir, flags.output_dir, config.encoder, flags.batch_size, config.training.seed)
+    result = cache_features(
+        flags.data_dir, flags.output_dir, config.encoder, flags.batch_size, config.training.seed, flags.feature_dtype
+    )
     images = sum(split.images for split in result.splits.values())
     shape = result.encoder.feature_shape if result.encoder else ()
     print(f"Features {list(shape)} of {images} photographs in {flags.output_dir}.")

@@ -82,7 +82,7 @@ RANGES = [
     ("input", "data_dir", [3], ["3"], "must be of type str"),
     ("encoder", "trainable", ["false", 0], [True], "must be of type bool"),
     ("encoder", "resize", ["nearest"], ["half_pixel", "legacy"], "must be one of half_pixel, legacy"),
-    ("encoder", "pooling", ["median"], ["avg", "max", "flatten"], "must be one of avg, max, flatten"),
+    ("encoder", "pooling", ["median"], ["avg", "max", "flatten", "grid"], "must be one of avg, max, flatten, grid"),
     ("optimization", "optimizer", ["Adam"], ["adam"], "must be one of sgd, momentum, rmsprop, adagrad, adam, adamw"),
     ("optimization", "learning_rate", [math.nan, math.inf, "2", True], [2, 2.0], FINITE),
     ("training", "num_epochs", [math.inf], [1], FINITE),

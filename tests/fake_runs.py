@@ -11,11 +11,13 @@ from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.run_folder import Run
 
 
-def random_run(seed: int = 3, image_size: int = 32, crop_fraction: float = 0.9, num_lstm_units: int = 8) -> Run:
+def random_run(
+    seed: int = 3, image_size: int = 32, crop_fraction: float = 0.9, num_lstm_units: int = 8, pooling: str = "flatten"
+) -> Run:
     """A run in memory, with its encoder; its captions differ from photograph to photograph."""
     config = ExperimentConfig(
         encoder=EncoderConfig(
-            "SmallCNN", weights="none", pooling="flatten", crop_fraction=crop_fraction, image_size=image_size
+            "SmallCNN", weights="none", pooling=pooling, crop_fraction=crop_fraction, image_size=image_size
         ),
         decoder=ShowAndTellConfig(
             embedding_size=8, num_lstm_units=num_lstm_units, initializer_scale=1.0, image_input="every_step"
@@ -24,7 +26,7 @@ def random_run(seed: int = 3, image_size: int = 32, crop_fraction: float = 0.9, 
     )
     tf.keras.utils.set_random_seed(seed)
     encoder = ImageEncoder(config.encoder)
-    captioner = run_folder.build_captioner(config, VOCABULARY, encoder, encoder.feature_shape[0])
+    captioner = run_folder.build_captioner(config, VOCABULARY, encoder, encoder.feature_shape)
     kernel = captioner.decoder.variables["image_embedding/kernel"]
     kernel.assign(kernel * 3)
     bias = captioner.decoder.variables["logits/bias"]

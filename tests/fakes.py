@@ -45,15 +45,17 @@ def write_dataset(
     images: dict[str, int],
     captions_per_image: tuple[int, ...] = (5,),
     layout: records.Layout = "image",
-    feature_size: int | None = None,
+    feature_size: int | tuple[int, ...] | None = None,
     shards_per_split: int = 3,
     vocabulary: Vocabulary = VOCABULARY,
 ) -> FakeDataset:
-    """Writes splits of `images[split]` photographs, or of features if `feature_size` is given.
+    """Writes splits of `images[split]` photographs, or of features if `feature_size` (or shape) is given.
 
-    Image i has `captions_per_image[i % len]` captions. Its features are all equal to its id.
+    Image i has `captions_per_image[i % len]` captions. Its features are all equal to its id; of several dimensions they
+    are stored in float16.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    shape = feature_size if isinstance(feature_size, tuple) else (feature_size or 0,)
     splits, all_ids, next_id = {}, {}, 0
     for split, num_images in images.items():
         ids_of = {}
@@ -68,7 +70,7 @@ def write_dataset(
                     image_id, jpeg(image_id), [written[i] for i in group], [ids_of[image_id][i] for i in group], layout
                 )
                 if feature_size:
-                    features = np.full(feature_size, image_id, np.float32)
+                    features = np.full(feature_size, image_id, np.float32 if len(shape) == 1 else np.float16)
                     example = records.replace_image_with_features(example, features)
                 serialized.append((example, len(group)))
         splits[split] = _write_split(directory, split, serialized, shards_per_split, ids_of, vocabulary.unknown_id)
@@ -83,7 +85,9 @@ def write_dataset(
         )
         next_id += num_images
     (directory / FILE_NAME).write_text(vocabulary.to_text())
-    encoder = manifests.EncoderEntry("SmallCNN", "none", "0" * 64, 64, 1.0, "avg", (feature_size or 0,), "0" * 8, "")
+    encoder = manifests.EncoderEntry("SmallCNN", "none", "0" * 64, 64, 1.0, "avg", shape, "0" * 8, "")
+    if len(shape) > 1:
+        encoder = dataclasses.replace(encoder, pooling="grid", feature_dtype="float16")
     manifest = manifests.Manifest(
         layout=layout,
         tokenizer="whitespace",

@@ -103,10 +103,11 @@ def _word(written: str, word_id: int, vocabulary: Vocabulary) -> _Word:
 def _picture(example: Example) -> dict[str, str]:
     """An address and what it shows, or why there is no picture."""
     if example.features is not None:
+        features = example.features.astype(np.float32)
         file = io.BytesIO()
-        _features_image(example.features).save(file, "PNG")
+        _features_image(features).save(file, "PNG")
         address = thumbnails.data_url(file.getvalue(), "png")
-        return {"address": address, "title": _describe_features(example.features)}
+        return {"address": address, "title": _describe_features(features)}
     try:
         encoded = example.encoded_image or b""
         thumbnail = thumbnails.make_thumbnail(encoded, _THUMBNAIL_PIXELS)

@@ -53,9 +53,7 @@ def check_folder(data_dir: str, decode_images: bool, num_readers: int) -> Folder
     except (ValueError, FileNotFoundError) as error:
         advice = f"Put back the {VOCABULARY_FILE_NAME} that was written with the shards. Word ids were not checked."
         faults.append(Fault(VOCABULARY_FILE_NAME, str(error), advice))
-    rules = Rules(
-        manifest.layout, vocabulary, manifest.encoder.feature_shape if manifest.encoder else None, decode_images
-    )
+    rules = Rules(manifest.layout, vocabulary, manifest.encoder, decode_images)
     contents = check_shards(data_dir, manifest, rules, num_readers)
     for content in itertools.chain.from_iterable(contents.values()):
         faults.extend(content.faults)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from im2txt.shards.manifest import EncoderEntry
 from im2txt.shards.records import Layout
 from im2txt.shards.shard_reader import Example, take_apart
 from im2txt.shards.tfrecords import read_records
@@ -45,13 +46,13 @@ class Rules:
     Attributes:
         layout: of the captions.
         vocabulary: None leaves the ids unchecked, when the vocabulary itself is at fault.
-        feature_shape: of feature shards, None for image shards.
+        encoder: of feature shards, None for image shards.
         decode_images: whether every photograph is decoded, which takes most of the time.
     """
 
     layout: Layout
     vocabulary: Vocabulary | None
-    feature_shape: Sequence[int] | None = None
+    encoder: EncoderEntry | None = None
     decode_images: bool = False
 
 
@@ -200,13 +201,16 @@ def _id_problems(
 
 
 def _image_problems(example: Example, rules: Rules) -> Iterator[tuple[str, str, str]]:
-    if rules.feature_shape is not None:
-        size = math.prod(rules.feature_shape)
+    if rules.encoder is not None:
+        shape, dtype = rules.encoder.feature_shape, rules.encoder.feature_dtype
+        size = math.prod(shape)
         if example.features is None:
             yield "holds an image without features", "", WRONG_CONTENT
         elif example.features.size != size:
-            detail = f" has {example.features.size} numbers, the shape {tuple(rules.feature_shape)} needs {size}"
+            detail = f" has {example.features.size} numbers, the shape {shape} needs {size}"
             yield "holds features of another shape", detail, WRONG_CONTENT
+        elif example.features.dtype != dtype:
+            yield "holds features of another type", f" has {example.features.dtype}, not {dtype}", WRONG_CONTENT
         elif not np.isfinite(example.features).all():
             yield "holds features that are infinite or not a number", "", "Make the features again."
     elif example.encoded_image is None:

@@ -12,9 +12,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from typing import Literal
 
 import google_crc32c
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -26,7 +28,7 @@ from im2txt.shards import manifest
 from im2txt.shards.completion import completion_path, read_completion, write_completion
 from im2txt.shards.damaged_records import find_damage
 from im2txt.shards.manifest import EncoderEntry, Manifest, ShardEntry, SplitEntry
-from im2txt.shards.records import parse_example, replace_image_with_features
+from im2txt.shards.records import FeatureDtype, parse_example, replace_image_with_features
 from im2txt.shards.references import references_name
 from im2txt.shards.shard_folder import UNFINISHED_FEATURES_NAME, ShardFolder
 from im2txt.shards.tfrecords import write_records
@@ -35,7 +37,14 @@ from im2txt.system.folder_lock import folder_lock
 from im2txt.text.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
 
 
-def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_size: int, seed: int) -> Manifest:
+def cache_features(
+    data_dir: str,
+    output_dir: str,
+    config: EncoderConfig,
+    batch_size: int,
+    seed: int,
+    feature_dtype: FeatureDtype | Literal["auto"] = "auto",
+) -> Manifest:
     """Writes the feature shards of a folder of image shards.
 
     A finished folder of the same encoder and photographs is left as it is. Of an interrupted run the whole shards are
@@ -47,13 +56,14 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         config: the encoder; it must not be trainable.
         batch_size: photographs per pass through the encoder.
         seed: fixes random weights (encoder.weights=none): an interrupted run goes on with the same ones.
+        feature_dtype: type to store them in; `auto` takes float16 for grids, which are large, and float32 for vectors.
 
     Returns:
         The manifest, as written.
 
     Raises:
-        ValueError: if `data_dir` holds features or a damaged shard, the encoder is to be trained, or `output_dir` is
-            another encoder's.
+        ValueError: if `data_dir` holds features or a damaged shard, the encoder is to be trained, `output_dir` is
+            another encoder's, or a feature is not finite or beyond the type.
         FileNotFoundError: if shards or weights are missing.
         RuntimeError: if another process is writing into `output_dir`.
     """
@@ -68,7 +78,9 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
     paths = {name: folder.check_shards(name) for name in source.splits}
     keras.utils.set_random_seed(seed)
     encoder = ImageEncoder(config)
-    entry = _encoder_entry(config, encoder, data_dir)
+    if feature_dtype == "auto":
+        feature_dtype = "float16" if config.feature_rank > 1 else "float32"
+    entry = _encoder_entry(config, encoder, data_dir, feature_dtype)
     with folder_lock(output_dir, "--output_dir"):
         fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
         finished = _finished(output_dir, entry, fingerprint)
@@ -77,7 +89,9 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         checkpoints.write_variables(os.path.join(output_dir, run_folder.FEATURE_ENCODER_NAME), encoder.variables)
         for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
             storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
-        writer = _ShardWriter(folder, encoder, image_format(config), output_dir, batch_size, fingerprint)
+        writer = _ShardWriter(
+            folder, encoder, image_format(config), output_dir, batch_size, fingerprint, entry.feature_dtype
+        )
         total = sum(split.examples for split in source.splits.values())
         splits = {}
         with tqdm(total=total, unit="image", desc="encoding") as progress:
@@ -87,7 +101,9 @@ def cache_features(data_dir: str, output_dir: str, config: EncoderConfig, batch_
         return _finish(source, splits, entry, output_dir)
 
 
-def _encoder_entry(config: EncoderConfig, encoder: ImageEncoder, data_dir: str) -> EncoderEntry:
+def _encoder_entry(
+    config: EncoderConfig, encoder: ImageEncoder, data_dir: str, feature_dtype: FeatureDtype
+) -> EncoderEntry:
     source_manifest = storage.read_bytes(storage.join(data_dir, manifest.FILE_NAME))
     return EncoderEntry(
         backbone=config.backbone,
@@ -100,6 +116,7 @@ def _encoder_entry(config: EncoderConfig, encoder: ImageEncoder, data_dir: str) 
         feature_shape=encoder.feature_shape,
         source_manifest_crc32c=f"{google_crc32c.value(source_manifest):08x}",
         source_dir=data_dir,
+        feature_dtype=feature_dtype,
     )
 
 
@@ -164,8 +181,10 @@ class _ShardWriter:
         output_dir: str,
         batch_size: int,
         fingerprint: str,
+        feature_dtype: FeatureDtype,
     ):
         self._source = source
+        self._feature_dtype = feature_dtype
         self._output_dir = output_dir
         self._batch_size = batch_size
         self._fingerprint = fingerprint
@@ -198,11 +217,24 @@ class _ShardWriter:
             progress.update(shard.examples)
         return dataclasses.replace(shard, bytes=record["bytes"], crc32c=record["crc32c"])
 
+    def _features(self, images: tf.Tensor) -> np.ndarray:
+        """Returns the photographs' features in the type they are stored in."""
+        features = self._encode(images).numpy()
+        if not np.isfinite(features).all():
+            raise ValueError("The encoder makes features that are infinite or not a number; its weights are unusable.")
+        largest = np.finfo(self._feature_dtype).max
+        if (found := np.abs(features).max()) > largest:
+            raise ValueError(
+                f"The encoder makes a feature of {found:.3g}, and {self._feature_dtype} ends at {largest}. "
+                "Use --feature_dtype=float32."
+            )
+        return features.astype(self._feature_dtype)
+
     def _records(self, path: str, progress: tqdm) -> Iterator[bytes]:
         batches = tf.data.TFRecordDataset(path).map(self._prepare, tf.data.AUTOTUNE, deterministic=True)
         try:
             for serialized, images in batches.batch(self._batch_size).prefetch(2):
-                for example, features in zip(serialized.numpy(), self._encode(images).numpy(), strict=True):
+                for example, features in zip(serialized.numpy(), self._features(images), strict=True):
                     yield replace_image_with_features(example, features)
                 progress.update(len(images))
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:

@@ -27,12 +27,18 @@ class EncoderConfig:
     """Share of the photograph's height and width that is kept: at the centre, or anywhere when distorting."""
     resize: ResizeMethod = "half_pixel"
     """`legacy` samples photographs as TensorFlow 1 did, which the weights of an imported model are used to."""
-    pooling: Literal["avg", "max", "flatten"] = "avg"
-    """How the last feature map [h, w, c] becomes one vector; `flatten` keeps the places of things."""
+    pooling: Literal["avg", "max", "flatten", "grid"] = "avg"
+    """How the last feature map [h, w, c] becomes one vector; `flatten` keeps the places of things. `grid` makes
+    [h * w, c] of it instead, its places row by row, for decoders that look at one place after the other."""
     trainable: bool = False
     """Whether the encoder is trained too."""
     update_batch_norm: bool = False
     """Whether a trained encoder's batch normalisation uses and updates batch statistics; on one replica only."""
+
+    @property
+    def feature_rank(self) -> int:
+        """Dimensions of one photograph's features: 1 for a vector [F], 2 for a grid [P, C]."""
+        return 2 if self.pooling == "grid" else 1
 
     def __post_init__(self) -> None:
         check_types(self, "encoder")

@@ -42,9 +42,9 @@ class RecordCaptioner:
             run = load_run(workdirs[0], data)
             config = dataclasses.replace(run.config.decoding, **decoding)
             generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, config)
-            feature_size = math.prod(data.encoder.feature_shape) if data.encoder else 0
+            feature_shape = data.encoder.feature_shape if data.encoder else (0,)
             self.runs = (run,)
-            self._caption = functools.partial(_caption_features, generator, feature_size, batch_size)
+            self._caption = functools.partial(_caption_features, generator, feature_shape, batch_size)
         else:
             captioner = PhotographCaptioner.load(*workdirs, **decoding)
             self.runs = captioner.runs
@@ -76,13 +76,14 @@ def _caption_photographs(
 
 
 def _caption_features(
-    generator: CaptionGenerator, feature_size: int, batch_size: int, records: Sequence[ImageRecord]
+    generator: CaptionGenerator, feature_shape: tuple[int, ...], batch_size: int, records: Sequence[ImageRecord]
 ) -> list[CaptionedPhotograph]:
+    feature_size = math.prod(feature_shape)
     fitting = [record for record in records if len(record.features) == 4 * feature_size]
     results: Iterator[list[Candidate]] = iter(())
     if fitting:
         padded = fitting + fitting[-1:] * (batch_size - len(fitting))
-        features = np.stack([np.frombuffer(record.features, "<f4") for record in padded])
+        features = np.stack([np.frombuffer(record.features, "<f4").reshape(feature_shape) for record in padded])
         keys = tf.constant([_key(record) for record in padded], tf.int64)
         results = iter(generator({"features": tf.constant(features), "image_id": keys}))
     error = f"no_features: the record does not hold {feature_size} of them"

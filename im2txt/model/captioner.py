@@ -16,9 +16,9 @@ StepFn = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 class Captioner:
     """Composes an encoder and a decoder.
 
-    Batches are dicts: `images` float32 [I, S, S, 3] or `features` float32 [I, F]; `input_ids` and `target_ids` int32
-    [B, T]; `mask` bool [B, T]. B is a multiple of I: the captions of one photograph stand in consecutive rows and share
-    its pass through the encoder.
+    Batches are dicts: `images` float32 [I, S, S, 3], or `features` float32 [I, F] or [I, P, C]; `input_ids` and
+    `target_ids` int32 [B, T]; `mask` bool [B, T]. B is a multiple of I: the captions of one photograph stand in
+    consecutive rows and share its pass through the encoder.
 
     Attributes:
         encoder: None where batches hold features.
@@ -53,7 +53,7 @@ class Captioner:
         return self.decoder.vocab_size
 
     def features(self, batch: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Returns float32 [I, F]: the batch's features, or the encoder's of its images.
+        """Returns float32 [I, F] or [I, P, C]: the batch's features, or the encoder's of its images.
 
         Raises:
             ValueError: if the batch holds images and there is no encoder.

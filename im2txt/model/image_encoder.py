@@ -110,7 +110,7 @@ class ImageEncoder:
 
     Attributes:
         image_size: side of the input in pixels.
-        feature_shape: shape of one photograph's features.
+        feature_shape: of one photograph's features: (F,), or (P, C) with pooling `grid`, its places row by row.
     """
 
     def __init__(self, config: EncoderConfig):
@@ -194,12 +194,20 @@ def _build_network(config: EncoderConfig, image_size: int) -> Any:
         ) from error
     if slim_path:
         load_slim_inception(backbone, slim_path)
-    pooling = {
-        "avg": keras.layers.GlobalAveragePooling2D,
-        "max": keras.layers.GlobalMaxPooling2D,
-        "flatten": keras.layers.Flatten,
-    }[config.pooling]
-    return keras.Model(backbone.input, pooling(name="pooling")(backbone.output))
+    return keras.Model(backbone.input, _pooling(config.pooling, backbone.output.shape[-1])(backbone.output))
+
+
+def _pooling(pooling: str, channels: int) -> Any:
+    """Returns the layer that turns the last feature map [B, h, w, c] into features."""
+    match pooling:
+        case "avg":
+            return keras.layers.GlobalAveragePooling2D(name="pooling")
+        case "max":
+            return keras.layers.GlobalMaxPooling2D(name="pooling")
+        case "flatten":
+            return keras.layers.Flatten(name="pooling")
+        case _:
+            return keras.layers.Reshape((-1, channels), name="pooling")
 
 
 def _build_backbone(name: str, weights: str | None, input_shape: tuple[int, int, int]) -> Any:

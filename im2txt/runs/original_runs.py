@@ -71,7 +71,7 @@ def import_original_run(checkpoint_path: str, vocab_file: str, workdir: str) -> 
         decoding=DecodingConfig(allow_unknown=True, allow_start=True),
     )
     encoder = ImageEncoder(config.encoder)
-    captioner = run_folder.build_captioner(config, words, encoder, FEATURE_SIZE)
+    captioner = run_folder.build_captioner(config, words, encoder, (FEATURE_SIZE,))
     for name, variable in captioner.decoder.variables.items():
         variable.assign(decoder.weights[name])
     parent = os.path.dirname(os.path.abspath(workdir))

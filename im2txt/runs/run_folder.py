@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from im2txt.configuration import NO_WEIGHTS, EncoderConfig, ExperimentConfig
 from im2txt.model.captioner import Captioner
-from im2txt.model.decoders.registry import DECODERS
+from im2txt.model.decoders.registry import DECODERS, check_feature_rank
 from im2txt.model.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.runs import checkpoints
 from im2txt.runs.resume import check_resumed
@@ -57,7 +57,7 @@ def build_captioner(
     config: ExperimentConfig,
     words: Vocabulary,
     encoder: ImageEncoder | None,
-    feature_size: int,
+    feature_shape: tuple[int, ...],
     word_counts: np.ndarray | None = None,
 ) -> Captioner:
     """Builds a captioner with initial weights; call it under the strategy's scope.
@@ -66,12 +66,14 @@ def build_captioner(
         config: decoder, seed and compute dtype.
         words: the decoder's, unless `decoder.vocab_size` leaves rows to spare.
         encoder: None if batches hold features.
-        feature_size: F.
+        feature_shape: of one photograph's features: (F,) or (P, C).
         word_counts: int [len(words)], for `decoder.log_frequency_bias`.
 
     Raises:
-        ValueError: if the vocabulary has more words than `decoder.vocab_size` rows.
+        ValueError: if the vocabulary has more words than `decoder.vocab_size` rows, or the decoder cannot look at such
+            features.
     """
+    check_feature_rank(config.decoder.name, len(feature_shape))
     vocab_size = config.decoder.vocab_size or len(words)
     if vocab_size < len(words):
         raise ValueError(
@@ -82,7 +84,7 @@ def build_captioner(
     decoder = DECODERS[config.decoder.name](
         config.decoder,
         vocab_size,
-        feature_size,
+        feature_shape,
         config.training.seed,
         word_counts,
         tf.dtypes.as_dtype(config.training.compute_dtype),
@@ -181,14 +183,14 @@ def load_run(workdir: str, data: Manifest | None = None) -> Run:
     words = read_run_vocabulary(workdir)
     if data is not None and data.encoder is not None:
         check_features(data.encoder, config.encoder)
-        encoder, feature_size = None, data.encoder.feature_shape[0]
+        encoder, feature_shape = None, data.encoder.feature_shape
     else:
         encoder = ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS))
-        feature_size = encoder.feature_shape[0]
+        feature_shape = encoder.feature_shape
         if not config.encoder.trainable:
             checkpoints.read_variables(os.path.join(workdir, checkpoints.ENCODER_NAME), encoder.variables)
     float32 = dataclasses.replace(config, training=dataclasses.replace(config.training, compute_dtype="float32"))
-    captioner = build_captioner(float32, words, encoder, feature_size, np.zeros(len(words)))
+    captioner = build_captioner(float32, words, encoder, feature_shape, np.zeros(len(words)))
     step = checkpoints.restore_model(checkpoint, captioner.variables)
     return Run(config, words, _tokenizer(workdir), captioner, step, checkpoint)
 

@@ -41,9 +41,9 @@ def find_damage(paths: Sequence[str], manifest: Manifest, vocab_size: int) -> st
 
 def _problems(example: Example, manifest: Manifest, vocab_size: int) -> Iterator[str]:
     if manifest.encoder is not None:
-        size = math.prod(manifest.encoder.feature_shape)
-        if example.features is None or example.features.size != size:
-            yield f"it does not hold {size} features"
+        size, dtype = math.prod(manifest.encoder.feature_shape), manifest.encoder.feature_dtype
+        if example.features is None or example.features.size != size or example.features.dtype != dtype:
+            yield f"it does not hold {size} features of {dtype}"
     elif example.encoded_image is None:
         yield "it holds no photograph"
     else:

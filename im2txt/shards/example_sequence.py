@@ -63,12 +63,16 @@ class ExampleSequence:
         )
 
     def _examples_of_shard(self, path: tf.Tensor) -> tf.data.Dataset:
-        """Returns examples: `image_id`, `encoded_image` or `features`, `caption_ids` int32 [captions_per_image, T]."""
+        """Returns examples: `image_id`, `encoded_image` or `features`, `caption_ids` int32 [captions_per_image, T].
+
+        Features keep the type they are stored in: many examples wait between here and their batch.
+        """
         manifest, captions_per_image = self._manifest, self._captions_per_image
-        feature_shape = manifest.encoder.feature_shape if manifest.encoder else None
+        encoder = manifest.encoder
+        of_features = (encoder.feature_shape, encoder.feature_dtype) if encoder else ()
 
         def parse(serialized: tf.Tensor) -> Tensors:
-            example = parse_example(serialized, manifest.layout, feature_shape)
+            example = parse_example(serialized, manifest.layout, *of_features)
             return example | {"caption_ids": tf.cast(example["caption_ids"], tf.int32).to_tensor(NO_WORD)}
 
         def groups(example: Tensors) -> tf.data.Dataset:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from google.protobuf.message import DecodeError
 
 from im2txt.shards import records
-from im2txt.shards.sequence_example import Feature, SequenceExample
+from im2txt.shards.sequence_example import Feature, SequenceExample, stored_features
 from im2txt.shards.tfrecords import Damage, scan_file
 from im2txt.system import storage
 
@@ -81,9 +81,9 @@ def _take_apart(record: bytes | Damage, number: int) -> ImageRecord:
         return ImageRecord(image_id, error=_too_large(len(images[0])))
     if len(images) == 1 and images[0]:
         return ImageRecord(image_id, images[0])
-    features = values.get(records.IMAGE_FEATURES, _NOTHING).float_list.value
-    if features and not images:
-        return ImageRecord(image_id, features=features)
+    features = stored_features(values.get(records.IMAGE_FEATURES, _NOTHING))
+    if features is not None and not images:
+        return ImageRecord(image_id, features=features.astype("<f4").tobytes())
     return ImageRecord(image_id, error=f"no_image: {len(images)} images under {' or '.join(IMAGE_KEYS)}, not one")
 
 

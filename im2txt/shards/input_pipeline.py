@@ -51,7 +51,7 @@ def training_batches(
     Returns:
         A dataset of dicts, one for each replica of this process in turn, then those of the next step. With I the
         replica's part of config.batch_size and B = I * captions_per_image: `images` float32 [I, S, S, 3] or `features`
-        float32 [I, F]; `image_id` int64 [I]; `input_ids`, `target_ids` int32 [B, T]; `mask` bool [B, T].
+        float32 [I, F] or [I, P, C]; `image_id` int64 [I]; `input_ids`, `target_ids` int32 [B, T]; `mask` bool [B, T].
 
     Raises:
         ValueError: if the manifest's layout or content does not fit the configuration.
@@ -92,7 +92,7 @@ def training_batches(
             part = step * layout.num_replicas + layout.worker * layout.local_replicas + replica
             positions = part * replica_batch_size + tf.range(replica_batch_size, dtype=tf.int64)
             batch = _with_images(batch, _distorter(image_format, config.distort_images, seed), positions)
-        return _with_words(batch, config.padded_caption_length)
+        return _with_words(_with_float32(batch), config.padded_caption_length)
 
     batches = batches.enumerate(first_part).map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # Known to be endless, replicas need not ask each other before every step whether one has run out.
@@ -124,7 +124,7 @@ def evaluation_batches(
     batches = examples.padded_batch(batch_size, padding_values=_padding_values(examples))
 
     def finish(batch: Tensors) -> Tensors:
-        return _with_words(_with_images(batch, _preparer(image_format)) if image_format else batch)
+        return _with_words(_with_images(batch, _preparer(image_format)) if image_format else _with_float32(batch))
 
     batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
     if layout.num_replicas > 1:
@@ -226,6 +226,11 @@ def _with_words(batch: Tensors, padded_length: int = 0) -> Tensors:
         "target_ids": tf.where(mask, caption_ids[:, 1:], 0),
         "mask": mask,
     }
+
+
+def _with_float32(batch: Tensors) -> Tensors:
+    """Gives stored features the type that models compute with."""
+    return {name: tf.cast(value, tf.float32) if name == "features" else value for name, value in batch.items()}
 
 
 def _with_images(

@@ -11,7 +11,7 @@ from typing import Any
 
 from im2txt.configuration import ResizeMethod
 from im2txt.shards.manifest_checks import check_manifest
-from im2txt.shards.records import Layout
+from im2txt.shards.records import FeatureDtype, Layout
 from im2txt.system import storage
 
 FILE_NAME = "manifest.json"
@@ -77,10 +77,11 @@ class EncoderEntry:
         image_size: pixels, side of the encoder's input.
         crop_fraction: central part of the photograph that was kept.
         pooling: how the last feature map was pooled.
-        feature_shape: shape of one photograph's features.
+        feature_shape: shape of one photograph's features: (F,), or (P, C) with pooling `grid`.
         source_manifest_crc32c: checksum of the image shards' manifest.
         source_dir: folder of the image shards, as given.
         resize: where pixels were sampled; an older manifest does not say.
+        feature_dtype: type in which the features are stored; an older manifest does not say.
     """
 
     backbone: str
@@ -93,6 +94,7 @@ class EncoderEntry:
     source_manifest_crc32c: str
     source_dir: str
     resize: ResizeMethod = "half_pixel"
+    feature_dtype: FeatureDtype = "float32"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from im2txt.configuration import ResizeMethod
-from im2txt.shards.records import Layout
+from im2txt.shards.records import FeatureDtype, Layout
 from im2txt.shards.shard_names import ShardName, parse_shard_name
 from im2txt.text.tokenization import TOKENIZERS
 
@@ -136,7 +136,7 @@ def _feature_shape(value: Any, where: str) -> None:
 
 def _encoder(value: Any, where: str) -> None:
     if value is not None:
-        _check_fields(value, where, _ENCODER_FIELDS, optional=("resize",))
+        _check_fields(value, where, _ENCODER_FIELDS, optional=("resize", "feature_dtype"))
 
 
 def _check_split(name: str, split: Any, where: str, layout: Layout) -> None:
@@ -220,4 +220,5 @@ _ENCODER_FIELDS: dict[str, Check] = {
     "source_manifest_crc32c": _checksum,
     "source_dir": _text,
     "resize": _choice(*get_args(ResizeMethod)),
+    "feature_dtype": _choice(*get_args(FeatureDtype)),
 }

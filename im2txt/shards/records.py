@@ -8,8 +8,10 @@ An example is a `tf.SequenceExample` with the keys of the original im2txt:
                    image/caption_ids  the same words as ids
 
 Layout `pair` (the original's) holds one caption and one word per step of the two lists. Layout `image` holds all
-captions of a photograph: each step of the two lists is one caption, its Feature holding all words or ids. In feature
-shards `image/features` (float32, flattened; the shape stands in the manifest) takes the place of `image/data`.
+captions of a photograph: each step of the two lists is one caption, its Feature holding all words or ids.
+
+In feature shards `image/features` takes the place of `image/data`: the numbers flattened, their shape in the manifest;
+float32 as a FloatList, float16 as one string of bytes, little-endian.
 
 Writing assembles the protocol buffer by hand: building a proto object costs several times as much per example, and
 preparation workers need not import TensorFlow.
@@ -31,6 +33,7 @@ CAPTION = "image/caption"
 CAPTION_IDS = "image/caption_ids"
 
 Layout = Literal["image", "pair"]
+FeatureDtype = Literal["float32", "float16"]
 
 
 def encode_example(
@@ -78,17 +81,24 @@ def encode_example(
 
 
 def replace_image_with_features(serialized: bytes, features: np.ndarray) -> bytes:
-    """Returns the example with `image/features` (float32, flattened) instead of `image/data`."""
+    """Returns the example with `image/features`, float32 or float16 of any shape, instead of `image/data`."""
     import tensorflow as tf  # Deferred: see the module's docstring.
 
     example = tf.train.SequenceExample.FromString(serialized)
     del example.context.feature[IMAGE_DATA]
-    example.context.feature[IMAGE_FEATURES].float_list.value.extend(features.ravel().tolist())
+    feature = example.context.feature[IMAGE_FEATURES]
+    if features.dtype == "float16":
+        feature.bytes_list.value.append(features.astype("<f2").tobytes())
+    else:
+        feature.float_list.value.extend(features.ravel().tolist())
     return example.SerializeToString(deterministic=True)
 
 
 def parse_example(
-    serialized: tf.Tensor, layout: Layout, feature_shape: Sequence[int] | None = None
+    serialized: tf.Tensor,
+    layout: Layout,
+    feature_shape: Sequence[int] | None = None,
+    feature_dtype: FeatureDtype = "float32",
 ) -> dict[str, tf.Tensor]:
     """Parses one example inside a tf.data pipeline.
 
@@ -96,9 +106,10 @@ def parse_example(
         serialized: string [], a `tf.SequenceExample`.
         layout: how the captions are laid out; the manifest says.
         feature_shape: shape of `image/features` for feature shards, None for image shards.
+        feature_dtype: their type in the record.
 
     Returns:
-        `image_id` int64 []; `encoded_image` string [] or `features` float32 [*feature_shape];
+        `image_id` int64 []; `encoded_image` string [], or `features` [*feature_shape] of feature_dtype;
         `caption_ids` int64 RaggedTensor [captions, words], `<S>` and `</S>` included.
     """
     import tensorflow as tf  # Deferred: see the module's docstring.
@@ -106,8 +117,10 @@ def parse_example(
     context_features = {IMAGE_ID: tf.io.FixedLenFeature([], tf.int64)}
     if feature_shape is None:
         context_features[IMAGE_DATA] = tf.io.FixedLenFeature([], tf.string)
-    else:
+    elif feature_dtype == "float32":
         context_features[IMAGE_FEATURES] = tf.io.FixedLenFeature(feature_shape, tf.float32)
+    else:
+        context_features[IMAGE_FEATURES] = tf.io.FixedLenFeature([], tf.string)
     context, lists = tf.io.parse_single_sequence_example(
         serialized,
         context_features=context_features,
@@ -121,8 +134,10 @@ def parse_example(
     example = {"image_id": context[IMAGE_ID], "caption_ids": caption_ids}
     if feature_shape is None:
         example["encoded_image"] = context[IMAGE_DATA]
-    else:
+    elif feature_dtype == "float32":
         example["features"] = context[IMAGE_FEATURES]
+    else:
+        example["features"] = tf.reshape(tf.io.decode_raw(context[IMAGE_FEATURES], tf.float16), feature_shape)
     return example
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -46,3 +47,11 @@ def _make_classes(*names: str) -> list[Any]:
 
 
 Feature, SequenceExample = _make_classes("Feature", "SequenceExample")
+
+
+def stored_features(feature: Any) -> np.ndarray | None:
+    """Returns the numbers of a record's `image/features`, flat, in the type they are stored in (see `records`)."""
+    if len(feature.bytes_list.value) == 1:
+        content = feature.bytes_list.value[0]
+        return np.frombuffer(content, "<f2") if content and len(content) % 2 == 0 else None
+    return np.frombuffer(feature.float_list.value, "<f4") if feature.float_list.value else None

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from im2txt.shards import records
 from im2txt.shards.records import Layout
-from im2txt.shards.sequence_example import Feature, SequenceExample
+from im2txt.shards.sequence_example import Feature, SequenceExample, stored_features
 from im2txt.system.progress import progress_bar
 
 Result = TypeVar("Result")
@@ -27,7 +27,7 @@ class Example:
     Attributes:
         image_id: the photograph's id.
         encoded_image: bytes of the photograph's file, None in feature shards.
-        features: float32, flat, None in image shards.
+        features: float32, or float16 where stored as such, flat; None in image shards.
         captions: words of each caption as written, `<S>` and `</S>` included.
         caption_ids: ids of each caption as written.
     """
@@ -80,12 +80,12 @@ def take_apart(record: bytes, layout: Layout) -> Example:
     lists = {entry.key: entry.value.feature for entry in example.feature_lists.feature_list}
     ids = context.get(records.IMAGE_ID, _NOTHING).int64_list.value
     encoded = context.get(records.IMAGE_DATA, _NOTHING).bytes_list.value
-    features = context.get(records.IMAGE_FEATURES, _NOTHING).float_list.value
+    features = stored_features(context.get(records.IMAGE_FEATURES, _NOTHING))
     captions = [[word.decode() for word in step.bytes_list.value] for step in lists.get(records.CAPTION, ())]
     caption_ids = [list(step.int64_list.value) for step in lists.get(records.CAPTION_IDS, ())]
     if len(ids) != 1:
         raise ValueError(f"it has {len(ids)} values of {records.IMAGE_ID}, not one")
-    if not encoded and not features:
+    if not encoded and features is None:
         raise ValueError(f"it has neither {records.IMAGE_DATA} nor {records.IMAGE_FEATURES}")
     if layout == "pair":
         if any(len(step) != 1 for step in (*captions, *caption_ids)):
@@ -94,7 +94,7 @@ def take_apart(record: bytes, layout: Layout) -> Example:
     return Example(
         image_id=ids[0],
         encoded_image=encoded[0] if encoded else None,
-        features=np.frombuffer(features, "<f4") if features else None,
+        features=features,
         captions=captions,
         caption_ids=caption_ids,
     )

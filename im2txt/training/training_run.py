@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from im2txt.configuration import ExperimentConfig
 from im2txt.metrics.perplexity import build_perplexity
+from im2txt.model.decoders.registry import check_feature_rank
 from im2txt.model.image_encoder import ImageEncoder, image_format
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.frozen_encoder import keep_encoder, keep_feature_encoder
@@ -199,6 +200,7 @@ def _open_folder(config: ExperimentConfig) -> ShardFolder:
         folder.shard_paths(split)
     if folder.manifest.encoder is not None:
         run_folder.check_features(folder.manifest.encoder, config.encoder)
+    check_feature_rank(config.decoder.name, config.encoder.feature_rank)
     return folder
 
 
@@ -238,7 +240,7 @@ def _build_trainer(
         counts = np.array(words.counts)
         counts[words.start_id] = 0
         counts[words.unknown_id] = data.split(config.input.train_split).unknown_words
-        captioner = run_folder.build_captioner(config, words, encoder, source.feature_shape[0], counts)
+        captioner = run_folder.build_captioner(config, words, encoder, source.feature_shape, counts)
         if config.training.start_from:
             load_initial_weights(config.training.start_from, captioner, words, config.encoder, data)
         _keep_encoder(config, workdir, encoder, distribution)

@@ -340,6 +340,7 @@ def test_a_photograph_that_does_not_decode_is_found_when_asked_for(tmp_path: pat
     [
         (np.zeros(5, np.float32), "image 10 has 5 numbers, the shape (6,) needs 6"),
         (np.array([0, 0, np.nan, 0, 0, 0], np.float32), "infinite or not a number: record 0, image 10"),
+        (np.zeros(6, np.float16), "features of another type: record 0, image 10 has float16, not float32"),
     ],
 )
 def test_unusable_features_are_found(tmp_path: pathlib.Path, features: np.ndarray, expected: str) -> None:

@@ -94,6 +94,36 @@ def test_features_are_the_encoder_s_of_each_photograph(photographs, features):
                 np.testing.assert_allclose(written_features, encoded_by_hand(encoder, before), rtol=1e-4, atol=1e-5)
 
 
+def test_grids_are_the_encoder_s_of_each_place_in_half_the_precision(pictures, tmp_path):
+    config = dataclasses.replace(CONFIG, pooling="grid", image_size=32)
+    result = cache(pictures, tmp_path, config)
+    assert (result.encoder.feature_shape, result.encoder.feature_dtype) == ((4, 128), "float16")
+    keras.utils.set_random_seed(1)
+    flat = ImageEncoder(dataclasses.replace(config, pooling="flatten"))
+    (_, source), (_, written) = (
+        next(examples(folder, "train", entry))
+        for folder, entry in ((pictures.data_dir, pictures.manifest), (tmp_path, result))
+    )
+    for before, after in zip(source, written, strict=True):
+        (encoded,) = tf.train.SequenceExample.FromString(before).context.feature[records.IMAGE_DATA].bytes_list.value
+        image = tf.image.resize(tf.io.decode_jpeg(encoded), [40, 40]) / 255
+        features = records.parse_example(tf.constant(after), "image", (4, 128), "float16")["features"]
+        np.testing.assert_allclose(np.ravel(features), flat(image[None, 4:36, 4:36])[0], rtol=2**-10, atol=1e-4)
+    with pytest.raises(ValueError, match=r"differ in feature_dtype\. Name another"):
+        cache_features(pictures.data_dir, str(tmp_path), config, 2, 1, "float32")
+
+
+def test_features_beyond_the_type_they_are_stored_in_are_refused(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageEncoder, "__call__", lambda self, images: tf.fill([len(images), 128], 7e4))
+    arguments = pictures.data_dir, str(tmp_path), CONFIG, 2, 1
+    with pytest.raises(ValueError, match=r"feature of 7e\+04, and float16 ends at 65504.* --feature_dtype=float32"):
+        cache_features(*arguments, "float16")
+    cache_features(*arguments, "float32")
+    monkeypatch.setattr(ImageEncoder, "__call__", lambda self, images: tf.fill([len(images), 128], float("nan")))
+    with pytest.raises(ValueError, match="features that are infinite or not a number"):
+        cache(pictures, tmp_path / "new")
+
+
 def test_everything_else_of_an_example_stays(photographs, features):
     folder, result = features
     for split in SPLITS:

@@ -40,7 +40,7 @@ def workdir(dataset, tmp_path_factory):
         decoder=ShowAndTellConfig(embedding_size=6, num_lstm_units=6, initializer_scale=1.0),
     )
     run_folder.start_run(directory, config, dataset.manifest, VOCABULARY)
-    captioner = run_folder.build_captioner(config, VOCABULARY, None, FEATURE_SIZE)
+    captioner = run_folder.build_captioner(config, VOCABULARY, None, (FEATURE_SIZE,))
     checkpoints.write_best(directory, captioner.variables, 17)
     return directory
 

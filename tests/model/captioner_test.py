@@ -16,7 +16,7 @@ CONFIG = ShowAndTellConfig(embedding_size=8, num_lstm_units=8, input_dropout_rat
 
 
 def captioner(**fields):
-    return Captioner(None, ShowAndTellDecoder(CONFIG, V, F, seed=0, **fields))
+    return Captioner(None, ShowAndTellDecoder(CONFIG, V, (F,), seed=0, **fields))
 
 
 def batch(target_rows, features=None):
@@ -101,10 +101,10 @@ def test_overfits_one_batch():
 
 def test_frozen_encoder_is_no_part_of_training():
     encoder_config = EncoderConfig(backbone="SmallCNN", weights="none", image_size=32, pooling="avg")
-    frozen = Captioner(ImageEncoder(encoder_config), ShowAndTellDecoder(CONFIG, V, 128, seed=0))
+    frozen = Captioner(ImageEncoder(encoder_config), ShowAndTellDecoder(CONFIG, V, (128,), seed=0))
     assert all(name.startswith("decoder/") for name in frozen.variables)
     trained_config = EncoderConfig(backbone="SmallCNN", weights="none", image_size=32, trainable=True)
-    trained = Captioner(ImageEncoder(trained_config), ShowAndTellDecoder(CONFIG, V, 128, seed=0))
+    trained = Captioner(ImageEncoder(trained_config), ShowAndTellDecoder(CONFIG, V, (128,), seed=0))
     assert any(name.startswith("encoder/") for name in trained.trainable_variables)
 
 

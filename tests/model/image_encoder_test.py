@@ -88,6 +88,8 @@ def test_image_size_is_the_backbone_s_own_unless_given(monkeypatch, name):
         ("MobileNetV2", 64, "max", (1280,)),
         ("MobileNetV2", 64, "flatten", (2 * 2 * 1280,)),
         ("InceptionV3", 107, "flatten", (2 * 2 * 2048,)),
+        ("SmallCNN", 50, "grid", (9, 128)),
+        ("MobileNetV2", 64, "grid", (4, 1280)),
     ],
 )
 def test_features_have_the_shape_of_backbone_and_pooling(backbone, image_size, pooling, feature_shape):
@@ -120,7 +122,13 @@ def test_small_cnn_is_what_it_says_it_is(small_weights):
             x = np.maximum(x * values[f"norm_{i}/gamma"] + values[f"norm_{i}/beta"], 0)
         expected.append(x)
     maps = np.array(expected)  # [2, 2, 2, 128]
-    for pooling, pooled in {"avg": maps.mean((1, 2)), "max": maps.max((1, 2)), "flatten": maps.reshape(2, -1)}.items():
+    rows = [maps[:, i, j] for i in range(2) for j in range(2)]
+    for pooling, pooled in {
+        "avg": maps.mean((1, 2)),
+        "max": maps.max((1, 2)),
+        "flatten": maps.reshape(2, -1),
+        "grid": np.stack(rows, axis=1),
+    }.items():
         features = encoder(weights=path, pooling=pooling)(images)
         np.testing.assert_allclose(features, pooled, rtol=1e-3, atol=1e-4)
 

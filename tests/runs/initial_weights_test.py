@@ -64,7 +64,7 @@ def new(tmp_path_factory):
 def started(old, dataset, words, vocab_size=0):
     """A new captioner with the run's weights, and the run's own."""
     config = experiment(dataset, decoder={"vocab_size": vocab_size})
-    captioner = build_captioner(config, words, None, 6)
+    captioner = build_captioner(config, words, None, (6,))
     load_initial_weights(old[1], captioner, words, config.encoder, dataset.manifest)
     return captioner, load_run(old[1], old[0].manifest).captioner
 
@@ -130,7 +130,7 @@ def test_a_trained_encoder_s_weights_come_along(tmp_path):
 def test_what_is_another_model_is_refused(old, new, tmp_path):
     def start(words=OLD_WORDS, dataset=old[0], encoder=None, decoder=None, workdir=old[1]):
         config = experiment(dataset, encoder=encoder or {}, decoder={"vocab_size": 7} | (decoder or {}))
-        captioner = build_captioner(config, words, None, 6)
+        captioner = build_captioner(config, words, None, (6,))
         load_initial_weights(workdir, captioner, words, config.encoder, dataset.manifest)
 
     start()
@@ -147,4 +147,4 @@ def test_what_is_another_model_is_refused(old, new, tmp_path):
 
 def test_a_vocabulary_larger_than_the_table_is_refused(new):
     with pytest.raises(ValueError, match=r"decoder\.vocab_size=8: the vocabulary has 9 words"):
-        build_captioner(experiment(new, decoder={"vocab_size": 8}), NEW_WORDS, None, 6)
+        build_captioner(experiment(new, decoder={"vocab_size": 8}), NEW_WORDS, None, (6,))

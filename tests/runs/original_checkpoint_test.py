@@ -47,7 +47,7 @@ def test_every_age_s_lstm_computes_what_it_computed(tmp_path, age):
     values = variables(age)
     found = read(tmp_path, values)
     assert (found.step, found.vocab_size, found.embedding_size, found.num_lstm_units) == (7, V, E, U)
-    decoder = ShowAndTellDecoder(ShowAndTellConfig(embedding_size=E, num_lstm_units=U), V, 2048, seed=1)
+    decoder = ShowAndTellDecoder(ShowAndTellConfig(embedding_size=E, num_lstm_units=U), V, (2048,), seed=1)
     assert decoder.variables.keys() == found.weights.keys()
     for name, variable in decoder.variables.items():
         variable.assign(found.weights[name])

@@ -60,6 +60,20 @@ def test_every_caption_comes_exactly_once_an_epoch(tmp_path, layout, captions_pe
     assert seen == Counter({c: n * epochs for c, n in expected_captions(dataset).items()})
 
 
+def test_grids_come_whole_and_as_float32(tmp_path):
+    dataset = write_dataset(tmp_path, {"train": 8}, (2,), feature_size=(3, 4))
+    folder, settings = folder_of(dataset), config(dataset, captions_per_image=2)
+    for batches in (
+        training_batches(folder, settings, None, seed=3),
+        evaluation_batches(folder, "train", None, 2),
+    ):
+        assert batches.element_spec["features"].dtype == tf.float32
+        assert batches.element_spec["features"].shape[1:] == (3, 4)
+        for batch in batches.take(3).as_numpy_iterator():
+            expected = np.broadcast_to(batch["image_id"][:, None, None], (len(batch["image_id"]), 3, 4))
+            np.testing.assert_array_equal(batch["features"], expected)
+
+
 def test_batches_hold_the_written_out_rows(tmp_path):
     dataset = write_dataset(tmp_path, {"train": 2}, (2,), feature_size=3, shards_per_split=1)
     batch = take(evaluation_batches(folder_of(dataset), "train", None, 2), 1)[0]

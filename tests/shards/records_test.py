@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from im2txt.shards import records
+from im2txt.shards.shard_reader import take_apart
 
 # The pair example (7, b"\xff\xd8jpeg", "<S> a dog </S>", ids 1 0 300 2), written by the first version of this format.
 GOLDEN_PAIR = (
@@ -103,6 +104,20 @@ def test_features_take_the_place_of_the_photograph(layout):
     np.testing.assert_array_equal(example["features"].numpy(), features)
     assert example["caption_ids"].to_list() == [[1, 0, 2]]
     assert len(replaced) < len(serialized)
+
+
+def test_features_of_half_the_precision_take_half_the_bytes():
+    serialized = records.encode_example(5, b"img", [["<S>", "a", "</S>"]], [[1, 0, 2]], "image")
+    features = np.arange(600, dtype=np.float32).reshape(20, 30) / 7
+    full, half = (records.replace_image_with_features(serialized, features.astype(t)) for t in ("float32", "float16"))
+    assert len(full) - len(half) == pytest.approx(600 * 2, abs=4)
+    (stored,) = tf.train.SequenceExample.FromString(half).context.feature["image/features"].bytes_list.value
+    np.testing.assert_array_equal(np.frombuffer(stored, "<f2"), features.ravel().astype("<f2"))
+    example = records.parse_example(tf.constant(half), "image", (20, 30), "float16")
+    assert example["features"].dtype == tf.float16
+    np.testing.assert_array_equal(example["features"], features.astype(np.float16))
+    np.testing.assert_array_equal(take_apart(half, "image").features, features.ravel().astype(np.float16))
+    np.testing.assert_array_equal(take_apart(full, "image").features, features.ravel())
 
 
 def test_captions_that_do_not_fit_the_layout_are_refused():

@@ -134,7 +134,10 @@ def test_dotted_flags_override_fields_of_every_type():
         ("--config.optimization.learning_rat=3", ["learning_rat=3", "--config.optimization.learning_rate FLOAT"]),
         ("--config.optimization.learning_rate=-3", ["optimization.learning_rate=-3.0: must be positive."]),
         ("--config.optimization.learning_rate=fast", ["--config.optimization.learning_rate", "'fast'"]),
-        ("--config.encoder.pooling=median", ["--config.encoder.pooling", "'median'", "'avg', 'max', 'flatten'"]),
+        (
+            "--config.encoder.pooling=median",
+            ["--config.encoder.pooling", "'median'", "'avg', 'max', 'flatten', 'gr"],
+        ),
         ("--config.encoder.trainable=maybe", ["--config.encoder.trainable", "'maybe'"]),
         ("--config.encoder.update_batch_norm=True", ["encoder.update_batch_norm=True: needs encoder.trainable=True"]),
     ],

@@ -31,7 +31,7 @@ def batches(count):
 def train(strategy, config, num_steps, decoder_config=DECODER, steps_per_call=1):
     """Trains on `batches`, cut over the strategy's replicas; returns trainer and last call's metrics."""
     with strategy.scope():
-        captioner = Captioner(None, ShowAndTellDecoder(decoder_config, V, F, seed=0))
+        captioner = Captioner(None, ShowAndTellDecoder(decoder_config, V, (F,), seed=0))
         optimizer = Optimizer(config, captioner.trainable_variables)
     trainer = Trainer(strategy, captioner, optimizer, lambda step: tf.constant(config.learning_rate), config, seed=1)
     replicas = strategy.num_replicas_in_sync
@@ -65,7 +65,7 @@ def two_replicas():
 def test_one_step_is_minus_rate_times_clipped_gradient_of_the_mean_word_loss():
     config = OptimizationConfig(optimizer="sgd", learning_rate=0.5, clip_norm=0.1)
     trainer, metrics = train(one_device(), config, 1)
-    reference = Captioner(None, ShowAndTellDecoder(DECODER, V, F, seed=0))
+    reference = Captioner(None, ShowAndTellDecoder(DECODER, V, (F,), seed=0))
     batch = {name: tf.constant(value) for name, value in next(batches(1)).items()}
     variables = reference.variables
     with tf.GradientTape() as tape:

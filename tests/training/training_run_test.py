@@ -158,6 +158,16 @@ def test_features_of_another_encoder_are_refused(features, tmp_path):
         train(changed, str(tmp_path))
 
 
+def test_grids_are_refused_by_a_decoder_of_vectors_before_anything_is_written(tmp_path):
+    data = write_dataset(tmp_path / "data", {"train": 12, "val": 4}, (3, 2), feature_size=(2, 3))
+    config = experiment(data)
+    config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, pooling="grid"))
+    told = r"decoder.name=show_and_tell looks at one vector .*\. Set encoder.pooling=avg or max or flatten"
+    with pytest.raises(ValueError, match=told):
+        train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_missing_data_dir_names_the_flag(tmp_path):
     with pytest.raises(ValueError, match="--config.input.data_dir"):
         train(ExperimentConfig(), str(tmp_path))

@@ -5,7 +5,7 @@ A decoder sees features and word ids, never files, images or beams.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +19,28 @@ Fixed = Any
 class CaptionDecoder(Protocol):
     """What training and decoding ask of a decoder.
 
+    Features are those of whole photographs: float32 [I, F], or where the encoder keeps places (`encoder.pooling=grid`)
+    [I, P, C], the P places row by row. `feature_shape` is (F,) or (P, C).
+
     Captions outnumber photographs where a batch has several of each, or a search several in mind: captions [B, ...] of
     photographs [I, ...], B a multiple of I, those of one photograph in consecutive rows.
+
+    Attributes:
+        feature_ranks: which features the decoder takes: 1 for vectors (F,), 2 for grids (P, C).
     """
+
+    feature_ranks: ClassVar[tuple[int, ...]]
+
+    def __init__(
+        self,
+        config: Any,
+        vocab_size: int,
+        feature_shape: tuple[int, ...],
+        seed: int,
+        word_counts: np.ndarray | None = None,
+        compute_dtype: tf.DType = tf.float32,
+    ):
+        """Creates the weights. `config` is of the decoder's own class; see `ShowAndTellDecoder` for the others."""
 
     @property
     def variables(self) -> dict[str, tf.Variable]:
@@ -35,7 +54,7 @@ class CaptionDecoder(Protocol):
         """Looks at photographs before their first word.
 
         Args:
-            features: float32 [I, F].
+            features: float32 [I, *feature_shape].
             num_steps: most words that will be fed to a caption.
 
         Returns:
@@ -50,7 +69,7 @@ class CaptionDecoder(Protocol):
         """Feeds whole captions.
 
         Args:
-            features: float32 [I, F].
+            features: float32 [I, *feature_shape].
             input_ids: int32 [B, T], the first being `<S>`.
             dropout_seed: int64 [2] in training; None drops nothing and then equals repeated `step`.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import tensorflow as tf
 
@@ -33,11 +35,13 @@ class ShowAndTellDecoder(WeightedDecoder):
     Source: Vinyals et al., Show and Tell, arXiv 1411.4555, with the biases and the cell of Google's im2txt.
     """
 
+    feature_ranks: ClassVar[tuple[int, ...]] = (1,)
+
     def __init__(
         self,
         config: ShowAndTellConfig,
         vocab_size: int,
-        feature_size: int,
+        feature_shape: tuple[int, ...],
         seed: int,
         word_counts: np.ndarray | None = None,
         compute_dtype: tf.DType = tf.float32,
@@ -47,7 +51,7 @@ class ShowAndTellDecoder(WeightedDecoder):
         Args:
             config: sizes and rates.
             vocab_size: V.
-            feature_size: F.
+            feature_shape: (F,).
             seed: fixes the initial weights.
             word_counts: int [V], occurrences as a target; used if config.log_frequency_bias.
             compute_dtype: dtype of the matrix products of `unroll` and `logits`; `step` is always float32.
@@ -57,7 +61,7 @@ class ShowAndTellDecoder(WeightedDecoder):
         """
         units, embedding_size = config.num_lstm_units, config.embedding_size
         shapes = {
-            "image_embedding/kernel": (feature_size, embedding_size),
+            "image_embedding/kernel": (*feature_shape, embedding_size),
             "word_embedding": (vocab_size, embedding_size),
             "lstm/kernel": (embedding_size, 4 * units),
             "lstm/recurrent_kernel": (units, 4 * units),

@@ -23,7 +23,7 @@ def inputs():
 
 
 def test_parameter_counts_are_those_of_the_original():
-    decoder = ShowAndTellDecoder(ShowAndTellConfig(), vocab_size=12_000, feature_size=2048, seed=0)
+    decoder = ShowAndTellDecoder(ShowAndTellConfig(), vocab_size=12_000, feature_shape=(2048,), seed=0)
     sizes = {name: int(np.prod(v.shape)) for name, v in decoder.variables.items()}
     assert sizes["image_embedding/kernel"] == 1_048_576
     assert sizes["word_embedding"] == 6_144_000
@@ -32,7 +32,7 @@ def test_parameter_counts_are_those_of_the_original():
 
 
 def test_weights_start_in_the_given_range_and_repeat_with_the_seed():
-    first, again, other = (ShowAndTellDecoder(PLAIN, V, F, seed=seed).variables for seed in (1, 1, 2))
+    first, again, other = (ShowAndTellDecoder(PLAIN, V, (F,), seed=seed).variables for seed in (1, 1, 2))
     for name, variable in first.items():
         np.testing.assert_array_equal(variable, again[name])
         if name == "lstm/bias":
@@ -46,7 +46,7 @@ def test_weights_start_in_the_given_range_and_repeat_with_the_seed():
 
 def test_unroll_equals_numpy(inputs):
     features, input_ids = inputs
-    decoder = ShowAndTellDecoder(PLAIN, V, F, seed=3)
+    decoder = ShowAndTellDecoder(PLAIN, V, (F,), seed=3)
     w = {name: v.numpy() for name, v in decoder.variables.items()}
 
     def sigmoid(x):
@@ -67,7 +67,7 @@ def test_unroll_equals_numpy(inputs):
 @pytest.mark.parametrize("image_input", ["first", "every_step"])
 def test_unroll_equals_repeated_step(inputs, image_input):
     features, input_ids = inputs
-    decoder = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input=image_input), V, F, seed=3)
+    decoder = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input=image_input), V, (F,), seed=3)
     outputs = decoder.unroll(features, input_ids)
     state, fixed = decoder.start(features, T)
     for t in range(T):
@@ -79,7 +79,7 @@ def test_unroll_equals_repeated_step(inputs, image_input):
 def test_captions_of_one_photograph_share_it_in_training_and_search(inputs, image_input):
     features, input_ids = inputs
     input_ids = tf.concat([input_ids, input_ids[::-1]], 0)  # two captions for each of B photographs
-    decoder = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input=image_input), V, F, seed=3)
+    decoder = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input=image_input), V, (F,), seed=3)
     outputs = decoder.unroll(features, input_ids)
     np.testing.assert_allclose(outputs, decoder.unroll(tf.repeat(features, 2, axis=0), input_ids), rtol=1e-6)
     state, fixed = decoder.start(features, T)
@@ -92,8 +92,8 @@ def test_captions_of_one_photograph_share_it_in_training_and_search(inputs, imag
 def test_an_image_at_every_step_is_an_image_in_every_word(inputs):
     features, input_ids = inputs
     features = tf.repeat(features[:1], B, axis=0)  # one photograph, so that one shifted word table tells the same
-    every_step = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input="every_step"), V, F, seed=3)
-    shifted = ShowAndTellDecoder(PLAIN, V, F, seed=3)
+    every_step = ShowAndTellDecoder(dataclasses.replace(PLAIN, image_input="every_step"), V, (F,), seed=3)
+    shifted = ShowAndTellDecoder(PLAIN, V, (F,), seed=3)
     shifted.variables["word_embedding"].assign_add(
         tf.repeat(features[:1] @ shifted.variables["image_embedding/kernel"], V, axis=0)
     )
@@ -103,13 +103,13 @@ def test_an_image_at_every_step_is_an_image_in_every_word(inputs):
 
 
 def test_unroll_is_the_same_in_a_graph(inputs):
-    decoder = ShowAndTellDecoder(PLAIN, V, F, seed=3)
+    decoder = ShowAndTellDecoder(PLAIN, V, (F,), seed=3)
     np.testing.assert_allclose(tf.function(decoder.unroll)(*inputs), decoder.unroll(*inputs), rtol=1e-5, atol=1e-7)
 
 
 def test_later_words_have_exactly_no_influence(inputs):
     features, input_ids = inputs
-    decoder = ShowAndTellDecoder(PLAIN, V, F, seed=3)
+    decoder = ShowAndTellDecoder(PLAIN, V, (F,), seed=3)
     word_embedding = decoder.variables["word_embedding"]
     input_ids = tf.constant([[1, 2, 3], [4, 5, 6]])  # every position its own word
     for position in range(T):
@@ -124,17 +124,17 @@ def test_later_words_have_exactly_no_influence(inputs):
 
 def test_dropout_is_a_function_of_its_seed(inputs):
     config = ShowAndTellConfig(embedding_size=E, num_lstm_units=U, input_dropout_rate=0.5, output_dropout_rate=0.5)
-    decoder = ShowAndTellDecoder(config, V, F, seed=3)
+    decoder = ShowAndTellDecoder(config, V, (F,), seed=3)
     first, again, other = (decoder.unroll(*inputs, tf.constant([1, step])) for step in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0
     assert 0.2 < np.mean(first.numpy() == 0) < 0.8
-    np.testing.assert_allclose(decoder.unroll(*inputs), ShowAndTellDecoder(PLAIN, V, F, seed=3).unroll(*inputs))
+    np.testing.assert_allclose(decoder.unroll(*inputs), ShowAndTellDecoder(PLAIN, V, (F,), seed=3).unroll(*inputs))
 
 
 def test_output_dropout_differs_from_step_to_step():
     config = ShowAndTellConfig(embedding_size=E, num_lstm_units=64, input_dropout_rate=0.0, output_dropout_rate=0.5)
-    decoder = ShowAndTellDecoder(config, V, F, seed=3)
+    decoder = ShowAndTellDecoder(config, V, (F,), seed=3)
     outputs = decoder.unroll(tf.ones([1, F]), tf.zeros([1, 6], tf.int32), tf.constant([1, 1])).numpy()[0] == 0
     assert len({row.tobytes() for row in outputs}) == 6
 
@@ -144,7 +144,7 @@ def test_inputs_and_outputs_are_dropped_by_draws_of_their_own():
     config = ShowAndTellConfig(
         embedding_size=size, num_lstm_units=size, input_dropout_rate=0.5, output_dropout_rate=0.5, initializer_scale=0.5
     )
-    decoder = ShowAndTellDecoder(config, num_words, F, seed=1)
+    decoder = ShowAndTellDecoder(config, num_words, (F,), seed=1)
     with tf.GradientTape() as tape:
         outputs = decoder.unroll(tf.ones([1, F]), tf.range(num_words)[None], tf.constant([1, 2], tf.int64))
         total = tf.reduce_sum(outputs)
@@ -160,7 +160,7 @@ def test_log_frequency_bias_makes_the_first_loss_the_entropy_of_word_frequencies
     counts = np.array([8, 4, 2, 2])
     np.testing.assert_allclose(log_frequencies(counts), np.log([0.5, 0.25, 0.125, 0.125]))
     config = ShowAndTellConfig(embedding_size=E, num_lstm_units=U, log_frequency_bias=True)
-    decoder = ShowAndTellDecoder(config, 4, F, 0, counts)
+    decoder = ShowAndTellDecoder(config, 4, (F,), 0, counts)
     probabilities = tf.nn.softmax(decoder.logits(tf.zeros([1, U])))
     np.testing.assert_allclose(probabilities, [[0.5, 0.25, 0.125, 0.125]], rtol=1e-6)
     assert math.isclose(-np.sum([p * math.log2(p) for p in probabilities.numpy()[0]]), 1.75, rel_tol=1e-6)
@@ -168,4 +168,4 @@ def test_log_frequency_bias_makes_the_first_loss_the_entropy_of_word_frequencies
 
 def test_log_frequency_bias_without_counts_is_refused():
     with pytest.raises(ValueError, match="log_frequency_bias=True needs"):
-        ShowAndTellDecoder(ShowAndTellConfig(log_frequency_bias=True), V, F, 0)
+        ShowAndTellDecoder(ShowAndTellConfig(log_frequency_bias=True), V, (F,), 0)
