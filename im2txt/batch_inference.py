@@ -15,11 +15,10 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from im2txt.configuration import DecodingConfig
 from im2txt.engines.engine_options import EngineOptions
 from im2txt.inference.caption_folder import caption_files
 from im2txt.inference.caption_model import Model
@@ -27,6 +26,7 @@ from im2txt.inference.caption_plan import MANIFEST_NAME
 from im2txt.runs.run_files import read_run_config
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import command_line, storage
+from im2txt.system.decoding_flags import DECODING, DecodingFlags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +42,7 @@ class BatchInferenceFlags:
     """Folder of the captions, local or remote; made if need be."""
     output_format: Literal["jsonl", "tfrecord"] = "jsonl"
     """One JSON object a line, or tf.Example with image/image_id, image/captions and image/log_probs or image/error."""
-    beam_size: int | None = None
-    """Captions per photograph; None takes the run's configuration."""
-    max_caption_length: int | None = None
-    """Most words of a caption, `<S>` and `</S>` included; None takes the run's configuration."""
-    length_normalization_factor: float | None = None
-    """Complete captions are ranked by log probability over length to this power; None takes the run's configuration."""
+    decoding: DECODING = DecodingFlags()
     batch_size: int = 32
     """Photographs computed with at once."""
     num_threads: int = 1
@@ -63,12 +58,6 @@ class BatchInferenceFlags:
             raise ValueError("No input was named: files of photographs, globs, or folders of shards.")
         if not self.workdir:
             raise ValueError("--workdir is required: the folder of a run.")
-        DecodingConfig(**self.decoding())  # Checks the range before any work.
-
-    def decoding(self) -> dict[str, Any]:
-        """Returns the fields of `DecodingConfig` that were given."""
-        names = ("beam_size", "max_caption_length", "length_normalization_factor")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def find_files(inputs: tuple[str, ...]) -> tuple[list[str], str]:
@@ -103,12 +92,13 @@ def find_files(inputs: tuple[str, ...]) -> tuple[list[str], str]:
 def main() -> int:
     """Parses the flags, captions, prints the totals; returns 1 if a photograph could not be captioned."""
     flags = command_line.parse(BatchInferenceFlags, __doc__ or "")
-    for workdir in flags.workdir:
-        read_run_config(workdir)
+    configs = [read_run_config(workdir) for workdir in flags.workdir]
+    decoding = flags.decoding.given()
+    configs[0].decoding.replaced(decoding)
     command_line.check_can_be_folder("output_dir", flags.output_dir)
     paths, features_dir = find_files(flags.inputs)
     # TensorFlow is loaded by the jobs, after all else is checked.
-    model = Model(flags.workdir, tuple(flags.decoding().items()), flags.batch_size, flags.num_threads, features_dir)
+    model = Model(flags.workdir, tuple(decoding.items()), flags.batch_size, flags.num_threads, features_dir)
     manifest = caption_files(paths, flags.output_dir, flags.output_format, model, flags.engine.make())
     failed = sum(manifest["errors"].values())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest["errors"].items())

@@ -78,7 +78,10 @@ ADDED: dict[int, dict[str, Any]] = {
         "decoding.top_p": 1.0,
         "decoding.sampling_seed": 1,
     },
-    3: {},
+    3: {
+        "decoding.beam_groups": 3,
+        "decoding.diversity_strength": 0.5,
+    },
 }
 """By version, the fields that came with it, with the values that leave everything as it was before.
 

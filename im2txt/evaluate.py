@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
-from im2txt.configuration import DecodingConfig
 from im2txt.engines.engine_options import EngineOptions
 from im2txt.runs.run_files import read_run_config
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import command_line
+from im2txt.system.decoding_flags import DECODING, DecodingFlags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +47,7 @@ class EvaluateFlags:
     """Folder of shards, of photographs or features; empty takes the run's own."""
     output_dir: str = ""
     """Folder of the scores; empty takes WORKDIR/evaluation/SPLIT, and writes nothing for --results."""
-    beam_size: int | None = None
-    """Partial captions kept at each word; None takes the run's configuration."""
-    max_caption_length: int | None = None
-    """Most words of a caption, `<S>` and `</S>` included; None takes the run's configuration."""
-    length_normalization_factor: float | None = None
-    """Complete captions are ranked by log probability over length to this power; None takes the run's configuration."""
+    decoding: DECODING = DecodingFlags()
     batch_size: int = 32
     """Photographs per batch."""
     num_threads: int = 0
@@ -66,19 +61,13 @@ class EvaluateFlags:
             raise ValueError("--results and --references belong together: captions, and what to score them against.")
         if self.training_references and not self.results:
             raise ValueError("--training_references is for --results; a run knows the captions it was trained on.")
-        if self.results and (self.data_dir or self.decoding()):
-            given = ", ".join(["data_dir"] * bool(self.data_dir) + list(self.decoding()))
+        if self.results and (self.data_dir or self.decoding.given()):
+            given = ", ".join(["data_dir"] * bool(self.data_dir) + list(self.decoding.given()))
             raise ValueError(f"{given}: --results are captions already; nothing is decoded.")
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
         if self.num_threads < 0:
             raise ValueError(f"num_threads={self.num_threads}: must be at least 0.")
-        DecodingConfig(**self.decoding())  # Checks the ranges before any work.
-
-    def decoding(self) -> dict[str, Any]:
-        """Returns the fields of `DecodingConfig` that were given."""
-        names = ("beam_size", "max_caption_length", "length_normalization_factor")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def main() -> None:
@@ -89,6 +78,7 @@ def main() -> None:
     if flags.workdir:
         output_dir = output_dir or os.path.join(flags.workdir, "evaluation", flags.split)
         config = read_run_config(flags.workdir)
+        config.decoding.replaced(flags.decoding.given())
         ShardFolder.open(flags.data_dir or config.input.data_dir).shard_paths(flags.split)
     command_line.check_can_be_folder("output_dir", output_dir)
     from im2txt.inference.caption_evaluation import Extras, score_results
@@ -104,7 +94,7 @@ def main() -> None:
         from im2txt.inference.scoring import score_run
 
         threads = flags.num_threads or int(not flags.engine.is_one_process)
-        model = Model((flags.workdir,), tuple(flags.decoding().items()), flags.batch_size, threads)
+        model = Model((flags.workdir,), tuple(flags.decoding.given().items()), flags.batch_size, threads)
         result = score_run(model, flags.split, output_dir, flags.data_dir, flags.engine.make(), extras)
         print(f"{flags.split}, {result['num_images']} photographs, step {result['step']}, beam {result['beam_size']}")
         print(f"perplexity {result['perplexity']:.3f} per word")

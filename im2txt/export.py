@@ -9,11 +9,10 @@ says how to call it.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-from im2txt.configuration import DecodingConfig
 from im2txt.runs.run_files import read_run_config
 from im2txt.system import command_line, tensorflow_startup
+from im2txt.system.decoding_flags import DECODING, DecodingFlags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,30 +23,19 @@ class ExportFlags:
     """Folder of the run whose best checkpoint is exported."""
     output_dir: str
     """Folder of the SavedModel; it must not be there yet."""
-    beam_size: int | None = None
-    """Partial captions kept at each word, and captions returned; None takes the run's configuration."""
-    max_caption_length: int | None = None
-    """Most words of a caption, `<S>` and `</S>` included; None takes the run's configuration."""
-
-    def __post_init__(self) -> None:
-        DecodingConfig(**self.decoding())  # Checks the ranges before any work.
-
-    def decoding(self) -> dict[str, Any]:
-        """Returns the fields of `DecodingConfig` that were given."""
-        names = ("beam_size", "max_caption_length")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+    decoding: DECODING = DecodingFlags()
 
 
 def main() -> None:
     """Parses the flags and exports."""
     flags = command_line.parse(ExportFlags, __doc__ or "")
     # What can be checked without TensorFlow, which takes seconds to load, is checked before.
-    read_run_config(flags.workdir)
+    read_run_config(flags.workdir).decoding.replaced(flags.decoding.given())
     command_line.check_can_be_folder("output_dir", flags.output_dir)
     tensorflow_startup.start_tensorflow()
     from im2txt.inference.saved_model import export_run
 
-    run = export_run(flags.workdir, flags.output_dir, flags.decoding())
+    run = export_run(flags.workdir, flags.output_dir, flags.decoding.given())
     print(f"{flags.output_dir}: step {run.step}, beam {run.config.decoding.beam_size}, {len(run.vocabulary)} words.")
 
 

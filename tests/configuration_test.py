@@ -71,11 +71,13 @@ RANGES = [
     ("decoding", "max_caption_length", [1], [2], "must be at least 2"),
     ("decoding", "min_caption_length", [1], [2, 20], "must be at least 2"),
     ("decoding", "no_repeat_ngram_size", [-1], [0, 3], NOT_NEGATIVE),
+    ("decoding", "beam_groups", [0], [3], "must be at least 1"),
+    ("decoding", "diversity_strength", [-0.1], [0.5], NOT_NEGATIVE),
     ("decoding", "temperature", [0.0], [1.0], POSITIVE),
     ("decoding", "top_k", [-1], [0], NOT_NEGATIVE),
     ("decoding", "top_p", [0.0, 1.1], [1.0], "must be in (0, 1]"),
     ("decoding", "sampling_seed", [-1], [0], NOT_NEGATIVE),
-    ("decoding", "method", ["greedy"], ["beam", "sample"], "must be one of beam, sample"),
+    ("decoding", "method", ["greedy"], ["beam", "sample"], "must be one of beam, diverse_beam, sample"),
     ("decoding", "length_normalization_factor", [-0.1], [0.0], NOT_NEGATIVE),
     # Wrong types and choices, which a Python or JSON file may hold.
     ("input", "batch_size", [2.5, "8", True], [8], "must be of type int"),
@@ -114,6 +116,42 @@ def test_knobs_of_sampling_are_refused_where_nothing_is_sampled():
         assert DecodingConfig(method="sample", **knob)
         with pytest.raises(ValueError, match="needs method=sample"):
             DecodingConfig(**knob)
+
+
+def test_knobs_of_diverse_beams_are_refused_elsewhere_and_groups_divide_the_beam():
+    for knob in ({"beam_groups": 2}, {"diversity_strength": 0.1}):
+        assert DecodingConfig(method="diverse_beam", beam_size=6, **knob)
+        with pytest.raises(ValueError, match="needs method=diverse_beam"):
+            DecodingConfig(beam_size=6, **knob)
+    with pytest.raises(ValueError, match="beam_size=4: method=diverse_beam needs a multiple of beam_groups=3"):
+        DecodingConfig(method="diverse_beam", beam_size=4)
+
+
+def test_another_method_leaves_the_knobs_of_the_old_one_behind():
+    sampled = DecodingConfig(method="sample", beam_size=5, temperature=0.7, top_k=9, sampling_seed=4)
+    assert sampled.replaced({"method": "beam"}) == DecodingConfig(beam_size=5)
+    assert sampled.replaced({"top_p": 0.5}) == dataclasses.replace(sampled, top_p=0.5)
+    beam = DecodingConfig(length_normalization_factor=0.7, no_repeat_ngram_size=3)
+    assert beam.replaced({"method": "sample", "top_k": 5}) == DecodingConfig(
+        method="sample", top_k=5, no_repeat_ngram_size=3
+    )
+
+
+@pytest.mark.parametrize(
+    ("knob", "told"),
+    [
+        ({"top_k": 5}, "decoding.top_k=5: needs method=sample, not beam"),
+        ({"sampling_seed": 5}, "decoding.sampling_seed=5: needs method=sample, not beam"),
+        ({"beam_groups": 3}, "decoding.beam_groups=3: needs method=diverse_beam, not beam"),
+        (
+            {"method": "sample", "length_normalization_factor": 0.0},
+            "decoding.length_normalization_factor=0.0: needs method=beam or diverse_beam, not sample",
+        ),
+    ],
+)
+def test_a_knob_that_the_method_does_not_use_is_refused_even_at_its_default(knob, told):
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}\\.$"):
+        DecodingConfig().replaced(knob)
 
 
 def test_a_caption_cannot_be_longer_at_least_than_at_most():

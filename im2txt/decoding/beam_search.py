@@ -9,19 +9,23 @@ where its length m counts the start and the end word.
 Ties have one outcome: of equal words the lower id is taken, of equal partials the child of the better parent, of equal
 complete captions the one completed first (within one step, the better parent's).
 
+Diverse beam search splits the K slots among groups. Each group searches by itself, but for one thing: where it chooses
+words and partials, a word costs `diversity_strength` nats for each partial of the groups before it that has just been
+extended by that word. Log probabilities and scores of captions stay the model's own, and ending costs nothing.
+
 Source: the search of Google's im2txt (github.com/tensorflow/models, before 2019), there in Python for one image at a
 time; Vinyals et al., "Show and Tell: Lessons learned from the 2015 MSCOCO Image Captioning Challenge",
-arXiv 1609.06647.
+arXiv 1609.06647. Groups: Vijayakumar et al., "Diverse Beam Search", arXiv 1610.02424, with Hamming diversity.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from im2txt.decoding import wide_top_k
+from im2txt.decoding import beam_pools, wide_top_k
+from im2txt.decoding.beam_pools import Pools
 from im2txt.decoding.search_result import SearchResult
 from im2txt.decoding.word_rules import WordRules
 
@@ -36,33 +40,11 @@ Row b*K + k belongs to image b. The state follows its caption when the beams are
 step to step (image features to attend to) the function holds itself, one row per image.
 """
 
-_MIN_WORD_LOG_PROB = math.log(1e-12)
-_NEVER = -math.inf
-
-
-class _Partials(NamedTuple):
-    """Captions without end, best first; padded with `end_id`; log_prob -inf marks an empty slot."""
-
-    word_ids: tf.Tensor  # int32 [B, K, L]
-    word_log_probs: tf.Tensor  # float32 [B, K, L]
-    log_probs: tf.Tensor  # float32 [B, K]
-
-
-class _Complete(NamedTuple):
-    """Captions with end, best first; padded with `end_id`; score -inf marks an empty slot."""
-
-    word_ids: tf.Tensor  # int32 [B, K, L]
-    word_log_probs: tf.Tensor  # float32 [B, K, L]
-    lengths: tf.Tensor  # int32 [B, K]
-    log_probs: tf.Tensor  # float32 [B, K]
-    scores: tf.Tensor  # float32 [B, K]
-
 
 class _Search(NamedTuple):
     length: tf.Tensor  # int32 [], words in every partial
     state: State  # nest of [B*K, ...]
-    partials: _Partials
-    complete: _Complete
+    groups: tuple[Pools, ...]  # of K / num_groups slots each
 
 
 def beam_search(
@@ -78,13 +60,15 @@ def beam_search(
     forbidden_ids: Sequence[int] = (),
     min_caption_length: int = 2,
     no_repeat_ngram_size: int = 0,
+    num_groups: int = 1,
+    diversity_strength: float = 0.0,
 ) -> SearchResult:
     """Searches for the most probable captions of a batch of images; `beam_size` 1 is greedy decoding.
 
     Call it inside a `tf.function`. Words of probability below 1e-12 are not followed. If nothing completes in time, the
     partial captions are returned instead. A partial caption that cannot reach the K complete ones of its image any more
     is dropped, and the search ends when none is left anywhere. This changes no result: completed, one of log_prob p
-    scores at most p / max_caption_length**length_normalization_factor.
+    scores at most p / max_caption_length**length_normalization_factor. Several groups may find the same caption.
 
     Args:
         step_fn: see `StepFn`.
@@ -98,6 +82,8 @@ def beam_search(
         forbidden_ids: words that are never chosen, such as the unknown word.
         min_caption_length: least words of a complete caption, `start_id` and `end_id` counted.
         no_repeat_ngram_size: no run of so many words stands twice in a caption; 0 allows all.
+        num_groups: of diverse beam search; K is a multiple of it. 1 is plain beam search.
+        diversity_strength: nats, at least 0; what a word costs for each partial of earlier groups that takes it.
 
     Returns:
         The captions found, sorted by descending score.
@@ -105,37 +91,61 @@ def beam_search(
     Raises:
         ValueError: if an argument is outside its range, or B differs from the rows of the state.
     """
-    _check_arguments(beam_size, max_caption_length, length_normalization_factor)
+    _check_arguments(beam_size, max_caption_length, length_normalization_factor, num_groups, diversity_strength)
     rules = WordRules(end_id, forbidden_ids, min_caption_length, no_repeat_ngram_size)
+    group_size = beam_size // num_groups
     # Scores are products with these: rounding keeps products in order, so the early exit is exact to the last bit.
     lengths = np.maximum(np.arange(max_caption_length + 1), 1)
     length_weights = tf.constant(lengths ** -float(length_normalization_factor), tf.float32)
 
-    def has_partials(search: _Search) -> tf.Tensor:
-        return tf.reduce_any(search.partials.log_probs > _NEVER)
+    def goes_on(search: _Search) -> tf.Tensor:
+        return tf.reduce_any([tf.reduce_any(beam_pools.has_hope(group, length_weights)) for group in search.groups])
 
     def step(search: _Search) -> tuple[_Search]:
-        last_words = tf.reshape(search.partials.word_ids[:, :, search.length - 1], [-1])
-        log_probs, state = step_fn(last_words, search.state)
-        log_probs = rules.apply(
-            log_probs, tf.reshape(search.partials.word_ids, [-1, max_caption_length]), search.length
-        )
-        log_probs, words = wide_top_k.top_k(log_probs, min(beam_size, log_probs.shape[-1]))  # [B*K, W]
-        per_partial = [batch_size, beam_size, words.shape[1]]
-        log_probs, words = tf.reshape(log_probs, per_partial), tf.reshape(words, per_partial)
-        partials, parents, complete = _extend(search, log_probs, words, end_id, length_weights)
-        rows = tf.reshape(tf.range(batch_size)[:, tf.newaxis] * beam_size + parents, [-1])
+        word_ids = tf.concat([group.partials.word_ids for group in search.groups], axis=1)  # [B, K, L]
+        word_ids = tf.reshape(word_ids, [-1, max_caption_length])
+        log_probs, state = step_fn(word_ids[:, search.length - 1], search.state)
+        log_probs = rules.apply(log_probs, word_ids, search.length)
+        groups: list[Pools] = []
+        parents: list[tf.Tensor] = []
+        for index, group in enumerate(search.groups):
+            if num_groups == 1:
+                of_group = log_probs
+            else:
+                by_group = tf.reshape(log_probs, [batch_size, num_groups, group_size, log_probs.shape[-1]])
+                of_group = tf.reshape(by_group[:, index], [-1, log_probs.shape[-1]])  # [B*K/G, V]
+            costs = _costs(groups, search.length, diversity_strength, log_probs.shape[-1])
+            choice = _best_words(of_group, costs, [batch_size, group_size])
+            extended, of_parents = beam_pools.extend(group, search.length, *choice, end_id, length_weights)
+            if num_groups == 1:  # What one group drops, others would no longer pay for.
+                extended = beam_pools.drop_hopeless(extended, length_weights)
+            groups.append(extended)
+            parents.append(of_parents + index * group_size)
+        rows = tf.range(batch_size)[:, tf.newaxis] * beam_size + tf.concat(parents, axis=1)
         state = tf.nest.map_structure(
-            lambda new, old: tf.ensure_shape(tf.gather(new, rows), old.shape), state, search.state
+            lambda new, old: tf.ensure_shape(tf.gather(new, tf.reshape(rows, [-1])), old.shape), state, search.state
         )
-        return (_Search(search.length + 1, state, partials, complete),)
+        return (_Search(search.length + 1, state, tuple(groups)),)
 
-    start = _start(initial_state, batch_size, start_id, end_id, beam_size, max_caption_length)
-    (search,) = tf.while_loop(has_partials, step, (start,), maximum_iterations=max_caption_length - 1)
-    return _result(search, end_id)
+    start = _Search(
+        length=tf.constant(1),
+        state=_repeat_rows(initial_state, batch_size, beam_size),
+        groups=tuple(
+            beam_pools.start_pools(batch_size, start_id, end_id, group_size, max_caption_length)
+            for _ in range(num_groups)
+        ),
+    )
+    (search,) = tf.while_loop(goes_on, step, (start,), maximum_iterations=max_caption_length - 1)
+    return beam_pools.to_result(search.groups, search.length, end_id)
 
 
-def _check_arguments(beam_size: int, max_caption_length: int, length_normalization_factor: float) -> None:
+def _check_arguments(
+    beam_size: int,
+    max_caption_length: int,
+    length_normalization_factor: float,
+    num_groups: int,
+    diversity_strength: float,
+) -> None:
     if beam_size < 1:
         raise ValueError(f"beam_size is {beam_size}; it must be at least 1.")
     if max_caption_length < 1:
@@ -149,20 +159,16 @@ def _check_arguments(beam_size: int, max_caption_length: int, length_normalizati
             f"length_normalization_factor is {length_normalization_factor}; scores of "
             f"{max_caption_length} words divided by that power are 0 in float32. Lower it."
         )
+    if num_groups < 1 or beam_size % num_groups:
+        raise ValueError(f"num_groups is {num_groups}; beam_size {beam_size} must be a multiple of it.")
+    if not diversity_strength >= 0:
+        raise ValueError(f"diversity_strength is {diversity_strength}; it must be at least 0.")
 
 
-def _start(
-    initial_state: State,
-    batch_size: int | tf.Tensor,
-    start_id: int,
-    end_id: int,
-    beam_size: int,
-    max_caption_length: int,
-) -> _Search:
-    """One partial caption per image, `start_id` alone, in the first of K slots; none complete."""
+def _repeat_rows(initial_state: State, batch_size: int | tf.Tensor, beam_size: int) -> State:
     rows = tf.repeat(tf.range(batch_size), beam_size)
 
-    def expand(state: tf.Tensor) -> tf.Tensor:
+    def repeat(state: tf.Tensor) -> tf.Tensor:
         if isinstance(batch_size, int) and state.shape[0] not in (None, batch_size):
             raise ValueError(
                 f"initial_state has a tensor of shape {state.shape} and batch_size is "
@@ -170,96 +176,35 @@ def _start(
             )
         return tf.gather(state, rows)
 
-    pool = [batch_size, beam_size]
-    start_words = tf.constant([start_id] + [end_id] * (max_caption_length - 1), tf.int32)
-    none, no_words = tf.fill(pool, _NEVER), tf.zeros([*pool, max_caption_length])
-    return _Search(
-        length=tf.constant(1),
-        state=tf.nest.map_structure(expand, initial_state),
-        partials=_Partials(
-            word_ids=tf.broadcast_to(start_words, [*pool, max_caption_length]),
-            word_log_probs=no_words,
-            log_probs=tf.where(tf.range(beam_size) == 0, 0.0, none),
-        ),
-        complete=_Complete(
-            word_ids=tf.fill([*pool, max_caption_length], end_id),
-            word_log_probs=no_words,
-            lengths=tf.zeros(pool, tf.int32),
-            log_probs=none,
-            scores=none,
-        ),
+    return tf.nest.map_structure(repeat, initial_state)
+
+
+def _costs(extended: Sequence[Pools], length: tf.Tensor, strength: float, vocab_size: int) -> tf.Tensor | None:
+    """Returns float32 [B, V], what each word costs after these groups took theirs; None if nothing."""
+    if not extended or not strength:
+        return None
+    words = tf.concat([group.partials.word_ids[:, :, length] for group in extended], axis=1)  # [B, slots]
+    is_taken = tf.concat([group.partials.log_probs for group in extended], axis=1) > -np.inf
+    num_images = tf.shape(words)[0]
+    images = tf.broadcast_to(tf.range(num_images)[:, tf.newaxis], tf.shape(words))
+    return tf.tensor_scatter_nd_add(
+        tf.zeros([num_images, vocab_size]), tf.stack([images, words], axis=2), tf.where(is_taken, strength, 0.0)
     )
 
 
-def _extend(
-    search: _Search,
-    log_probs: tf.Tensor,
-    words: tf.Tensor,
-    end_id: int,
-    length_weights: tf.Tensor,
-) -> tuple[_Partials, tf.Tensor, _Complete]:
-    """Extends every partial caption by one word.
-
-    Args:
-        search: the search so far.
-        log_probs: float32 [B, K, W], of the words that may follow each partial.
-        words: int32 [B, K, W], those words.
-        end_id: the word that completes a caption.
-        length_weights: float32 [L + 1], score / log_prob of a complete caption by its length.
-
-    Returns:
-        The next partials, the slots of their parents int32 [B, K], and the complete captions.
-    """
-    _, beam_size, num_words = words.shape
-    totals = search.partials.log_probs[:, :, tf.newaxis] + log_probs  # [B, K, W]
-    totals = tf.where(log_probs >= _MIN_WORD_LOG_PROB, totals, _NEVER)
-    is_end = words == end_id
-    is_new = tf.range(search.partials.word_ids.shape[2]) == search.length  # [L]
-
-    ended = tf.reduce_max(tf.where(is_end, totals, _NEVER), axis=2)  # [B, K]
-    end_log_probs = tf.reduce_max(tf.where(is_end, log_probs, _NEVER), axis=2)
-    new_complete = _Complete(
-        word_ids=search.partials.word_ids,  # the padding already is end_id
-        word_log_probs=tf.where(is_new, end_log_probs[:, :, tf.newaxis], search.partials.word_log_probs),
-        lengths=tf.fill(tf.shape(ended), search.length + 1),
-        log_probs=ended,
-        scores=ended * length_weights[search.length + 1],
+def _best_words(
+    log_probs: tf.Tensor, costs: tf.Tensor | None, pool: list[int | tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | float]:
+    """Returns the log_probs, ids and penalties [B, K, W] of each partial's best words; log_probs [B*K, V]."""
+    group_size, vocab_size = pool[1], log_probs.shape[-1]
+    num_words = min(group_size, vocab_size)
+    if costs is None:
+        values, words = wide_top_k.top_k(log_probs, num_words)
+        return tf.reshape(values, [*pool, num_words]), tf.reshape(words, [*pool, num_words]), 0.0
+    costs = tf.repeat(costs, group_size, axis=0)  # [B*K, V]
+    _, words = wide_top_k.top_k(log_probs - costs, num_words)
+    values, words, penalties = (
+        tf.reshape(of, [*pool, num_words])
+        for of in (tf.gather(log_probs, words, batch_dims=1), words, tf.gather(costs, words, batch_dims=1))
     )
-    both = tf.nest.map_structure(lambda *pools: tf.concat(pools, axis=1), search.complete, new_complete)
-    _, kept = tf.math.top_k(both.scores, k=beam_size)
-    complete = tf.nest.map_structure(lambda pool: tf.gather(pool, kept, batch_dims=1), both)
-
-    flat_totals = tf.reshape(tf.where(is_end, _NEVER, totals), [-1, beam_size * num_words])
-    best, kept = tf.math.top_k(flat_totals, k=beam_size)  # [B, K]
-    parents = kept // num_words
-
-    def extend(histories: tf.Tensor, chosen_from: tf.Tensor) -> tf.Tensor:  # [B, K, L], [B, K, W] -> [B, K, L]
-        added = tf.gather(tf.reshape(chosen_from, [-1, beam_size * num_words]), kept, batch_dims=1)
-        return tf.where(is_new, added[:, :, tf.newaxis], tf.gather(histories, parents, batch_dims=1))
-
-    word_ids = extend(search.partials.word_ids, words)
-    word_log_probs = extend(search.partials.word_log_probs, log_probs)
-    # Dropping those without hope lets in only worse ones, which have none either.
-    has_hope = best * length_weights[-1] > complete.scores[:, -1:]
-    return _Partials(word_ids, word_log_probs, tf.where(has_hope, best, _NEVER)), parents, complete
-
-
-def _result(search: _Search, end_id: int) -> SearchResult:
-    """The complete captions of an image, or where there are none its partial ones."""
-    partials, complete = search.partials, search.complete
-    completed = complete.scores[:, :1] > _NEVER  # [B, 1]
-    scores = tf.where(completed, complete.scores, partials.log_probs)
-    log_probs = tf.where(completed, complete.log_probs, partials.log_probs)
-    found = scores > _NEVER  # [B, K]
-    lengths = tf.where(completed, complete.lengths, search.length)
-    word_ids = tf.where(completed[:, :, tf.newaxis], complete.word_ids, partials.word_ids)
-    word_log_probs = tf.where(completed[:, :, tf.newaxis], complete.word_log_probs, partials.word_log_probs)
-    return SearchResult(
-        word_ids=tf.where(found[:, :, tf.newaxis], word_ids, end_id),
-        lengths=tf.where(found, lengths, 0),
-        scores=scores,
-        log_probs=log_probs,
-        word_log_probs=tf.where(found[:, :, tf.newaxis], word_log_probs, 0.0),
-        is_complete=completed & found,
-        counts=tf.reduce_sum(tf.cast(found, tf.int32), axis=1),
-    )
+    return values, words, penalties

@@ -117,6 +117,8 @@ def build_search(
             forbidden_ids=forbidden,
             min_caption_length=config.min_caption_length,
             no_repeat_ngram_size=config.no_repeat_ngram_size,
+            num_groups=config.beam_groups if config.method == "diverse_beam" else 1,
+            diversity_strength=config.diversity_strength,
             **lengths,
         )
 

@@ -78,7 +78,7 @@ def make_plan(input_paths: Sequence[str], sizes: Sequence[int], output_format: s
     inputs = [
         (os.path.basename(path), size, _sample(path, size)) for path, size in zip(input_paths, sizes, strict=True)
     ]
-    decoding = dataclasses.replace(read_run_config(model.workdirs[0]).decoding, **dict(model.decoding))
+    decoding = read_run_config(model.workdirs[0]).decoding.replaced(dict(model.decoding))
     plan = {
         "tool_version": __version__,
         "models": [model_fingerprint(workdir) for workdir in model.workdirs],

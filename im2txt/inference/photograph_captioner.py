@@ -76,7 +76,7 @@ class PhotographCaptioner:
                     f"The vocabulary of {workdir} ({len(run.vocabulary)} words) is not that of {workdirs[0]} "
                     f"({len(runs[0].vocabulary)} words): only models of one vocabulary can be averaged."
                 )
-        return cls(runs, dataclasses.replace(runs[0].config.decoding, **decoding))
+        return cls(runs, runs[0].config.decoding.replaced(decoding))
 
     def __call__(
         self, photographs: Sequence[Photograph], image_ids: Sequence[int] | None = None, batch_size: int = 0

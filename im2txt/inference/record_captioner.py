@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -40,7 +39,7 @@ class RecordCaptioner:
                 raise ValueError(f"{features_dir} holds features of one encoder, and {len(workdirs)} runs want it.")
             data = ShardFolder.open(features_dir).manifest
             run = load_run(workdirs[0], data)
-            config = dataclasses.replace(run.config.decoding, **decoding)
+            config = run.config.decoding.replaced(decoding)
             generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, config)
             feature_shape = data.encoder.feature_shape if data.encoder else (0,)
             self.runs = (run,)

@@ -132,7 +132,7 @@ def export_run(workdir: str, output_dir: str, decoding: dict[str, Any]) -> Run:
     """
     _check_new(output_dir)
     run = load_run(workdir)
-    config = dataclasses.replace(run.config, decoding=dataclasses.replace(run.config.decoding, **decoding))
+    config = dataclasses.replace(run.config, decoding=run.config.decoding.replaced(decoding))
     run = dataclasses.replace(run, config=config)
     write_saved_model(run, output_dir, name=os.path.basename(os.path.abspath(workdir)))
     return run
@@ -177,7 +177,8 @@ def _check_new(output_dir: str) -> None:
 def _card(run: Run, name: str) -> str:
     encoder, decoding = run.config.encoder, run.config.decoding
     weights = f"{'trained' if encoder.trainable else 'frozen'}, weights {os.path.basename(encoder.weights)}"
-    search = f"beam {decoding.beam_size}, at most {decoding.max_caption_length} words with `<S>` and `</S>`"
+    method = decoding.method.replace("_", " ")
+    search = f"{method} {decoding.beam_size}, at most {decoding.max_caption_length} words with `<S>` and `</S>`"
     decoder = "\n".join(
         f"| decoder.{field} | {value} |" for field, value in dataclasses.asdict(run.config.decoder).items()
     )

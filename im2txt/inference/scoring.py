@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 from typing import Any
 
@@ -65,7 +64,7 @@ def score_run(
         "step": reports[0].step,
         "checkpoint": reports[0].checkpoint,
         "perplexity": perplexity(sum(report.total_loss for report in reports), sum(report.words for report in reports)),
-        "beam_size": dataclasses.replace(config.decoding, **dict(model.decoding)).beam_size,
+        "beam_size": config.decoding.replaced(dict(model.decoding)).beam_size,
     }
     results = [{"image_id": image_id, "caption": caption} for image_id, caption in scored.items()]
     candidates = [

@@ -129,6 +129,15 @@ def test_every_knob_of_the_search_reaches_it():
     assert generate(looping, **settings, no_repeat_ngram_size=2)[0][0].words == "dog dog"
 
 
+def test_diverse_beams_say_what_one_beam_does_not():
+    # "dog" follows <S> with .8 and "red" with .2: the second group pays more than ln 4 to say "dog" again.
+    settings = {"features": ((1.0,),), "beam_size": 2, "method": "diverse_beam", "beam_groups": 2}
+    assert [c.words for c in generate(PlantedCaptioner(), **settings, diversity_strength=1.3)[0]] == ["dog", "dog"]
+    (found,) = generate(PlantedCaptioner(), **settings, diversity_strength=1.5)
+    assert [c.words for c in found] == ["dog", "red"]
+    assert [math.exp(c.log_prob) for c in found] == pytest.approx([0.8 * 0.8, 0.2 * 0.8], rel=1e-4)
+
+
 def test_samples_are_drawn_by_image_id_and_seed():
     flat = PlantedCaptioner()
     flat.table[:] = 1 / len(VOCABULARY)

@@ -1,5 +1,6 @@
 """The exported model against the generator it was made of, in a process that has neither Keras nor this project."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -89,6 +90,35 @@ def test_pixels_of_another_size_get_the_captions_of_their_file(exported, files, 
         pixels = tf.image.convert_image_dtype(tf.io.decode_image(tf.io.read_file(path), channels=3), tf.float32)
         result = model.signatures["from_images"](images=pixels[tf.newaxis])
         assert result["captions"][0, 0].numpy().decode() == of_image[0].caption
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        {"method": "diverse_beam", "beam_size": 4, "beam_groups": 2, "diversity_strength": 2.0},
+        {"method": "sample", "beam_size": 4, "top_k": 4, "no_repeat_ngram_size": 1, "min_caption_length": 4},
+    ],
+)
+def test_every_method_is_exported(run, files, tmp_path, decoding):
+    changed = dataclasses.replace(run.config.decoding, **decoding)
+    images = tf.stack([prepare_image(tf.io.read_file(path), ImageFormat(SIZE, CROP)) for path in files])
+    expected = CaptionGenerator(run.captioner, VOCABULARY, "treebank", changed)({"images": images})
+    write_saved_model(
+        dataclasses.replace(run, config=dataclasses.replace(run.config, decoding=changed)),
+        str(tmp_path / "captioner"),
+        "a run",
+    )
+    model = tf.saved_model.load(str(tmp_path / "captioner"))
+    encoded = tf.constant([tf.io.read_file(path).numpy() for path in files])
+    found = model.signatures["serving_default"](encoded_images=encoded)["captions"].numpy()
+    for row, of_image in zip(found, expected, strict=True):
+        assert [caption.decode() for caption in row[: len(of_image)]] == [c.caption for c in of_image]
+    beam = CaptionGenerator(
+        run.captioner, VOCABULARY, "treebank", dataclasses.replace(run.config.decoding, beam_size=4)
+    )
+    assert [[c.caption for c in of_image] for of_image in beam({"images": images})] != [
+        [c.caption for c in of_image] for of_image in expected
+    ]
 
 
 def test_vocabulary_and_card_lie_beside_the_model(exported):
