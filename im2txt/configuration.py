@@ -48,24 +48,23 @@ class ExperimentConfig:
     decoding: DecodingConfig = DecodingConfig()
 
     def __post_init__(self) -> None:
-        replicas_may_be_many = self.training.distribution != "one_device"
-        check(
-            not (self.encoder.update_batch_norm and replicas_may_be_many),
-            "encoder.update_batch_norm",
-            True,
-            "batch statistics drift apart between replicas; needs training.distribution=one_device",
-        )
         check(
             self.training.distribution != "tpu" or self.input.padded_caption_length > 0,
             "input.padded_caption_length",
             0,
             "a TPU needs shapes that never change; give it the longest caption's ids",
         )
+        num_epochs = self.training.num_epochs
+        for name, epoch in (
+            ("encoder.train_from_epoch", self.encoder.train_from_epoch),
+            ("optimization.scheduled_sampling_from_epoch", self.optimization.scheduled_sampling_from_epoch),
+        ):
+            check(epoch <= num_epochs, name, epoch, f"training.num_epochs={num_epochs:g} ends training before")
         check(
-            self.encoder.trainable or not self.encoder.update_batch_norm,
-            "encoder.update_batch_norm",
-            True,
-            "needs encoder.trainable=True",
+            self.training.accumulation_steps == 1 or not self.encoder.update_batch_norm,
+            "training.accumulation_steps",
+            self.training.accumulation_steps,
+            "the statistics of a part are not the batch's; needs encoder.update_batch_norm=False",
         )
 
     def to_json(self) -> str:

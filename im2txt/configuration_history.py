@@ -81,6 +81,20 @@ ADDED: dict[int, dict[str, Any]] = {
     3: {
         "decoding.beam_groups": 3,
         "decoding.diversity_strength": 0.5,
+        "encoder.compute_dtype": "float32",
+        "encoder.train_from_epoch": 0.0,
+        "encoder.batch_norm_momentum": 0.0,
+        "encoder.l2_regularization": 0.0,
+        "optimization.momentum": 0.9,
+        "optimization.square_decay": 0.999,
+        "optimization.decay_from_epoch": 0.0,
+        "optimization.clip_value": 0.0,
+        "optimization.word_dropout_rate": 0.0,
+        "optimization.scheduled_sampling_rate": 0.0,
+        "optimization.scheduled_sampling_from_epoch": 0.0,
+        "optimization.ema_decay": 0.0,
+        "training.stop_above_perplexity": 0.0,
+        "training.accumulation_steps": 1,
     },
 }
 """By version, the fields that came with it, with the values that leave everything as it was before.

@@ -32,6 +32,7 @@ SECTIONS = {
     "decoding": DecodingConfig,
 }
 AT_LEAST_ONE, POSITIVE, NOT_NEGATIVE = "must be at least 1", "must be positive", "must not be negative"
+RULES = "sgd, momentum, rmsprop, adagrad, adadelta, adam, adamw"
 FINITE = "must be a finite number"
 # Section, field, values just outside its range, values at its edge, the rule in words.
 RANGES = [
@@ -42,6 +43,9 @@ RANGES = [
     ("encoder", "image_size", [-1], [0], "must be 0 or a number of pixels"),
     ("encoder", "crop_fraction", [0.0, 1.01], [1e-3, 1.0, 1], "must be in (0, 1]"),
     ("encoder", "weights", [""], ["x"], "must be `imagenet`, `none` or a path"),
+    ("encoder", "train_from_epoch", [-0.1], [0.0], NOT_NEGATIVE),
+    ("encoder", "batch_norm_momentum", [-0.1, 1.0], [0.0], "must be in [0, 1)"),
+    ("encoder", "l2_regularization", [-1e-9], [0.0], NOT_NEGATIVE),
     ("decoder", "embedding_size", [0], [1], AT_LEAST_ONE),
     ("decoder", "num_lstm_units", [0], [1], AT_LEAST_ONE),
     ("decoder", "vocab_size", [-1], [0], "must be 0 or a number of rows"),
@@ -57,6 +61,16 @@ RANGES = [
     ("optimization", "weight_decay", [-0.5], [0.0], NOT_NEGATIVE),
     ("optimization", "encoder_learning_rate_factor", [-0.5], [0.0], NOT_NEGATIVE),
     ("optimization", "label_smoothing", [-0.1, 1.0], [0.0, 0.99], "must be in [0, 1)"),
+    ("optimization", "momentum", [-0.1, 1.0], [0.9], "must be in [0, 1)"),
+    ("optimization", "square_decay", [-0.1, 1.0], [0.999], "must be in [0, 1)"),
+    ("optimization", "decay_from_epoch", [-0.5], [0.0, 2.5], NOT_NEGATIVE),
+    ("optimization", "clip_value", [-0.5], [0.0, 0.1], NOT_NEGATIVE),
+    ("optimization", "word_dropout_rate", [-0.1, 1.0], [0.0, 0.99], "must be in [0, 1)"),
+    ("optimization", "scheduled_sampling_rate", [-0.1, 1.1], [0.0, 1.0], "must be in [0, 1]"),
+    ("optimization", "scheduled_sampling_from_epoch", [-0.5], [0.0], NOT_NEGATIVE),
+    ("optimization", "ema_decay", [-0.1, 1.0], [0.0, 0.9999], "must be in [0, 1)"),
+    ("training", "stop_above_perplexity", [-1.0], [0.0, 50.0], NOT_NEGATIVE),
+    ("training", "accumulation_steps", [0], [1, 4], AT_LEAST_ONE),
     ("training", "num_epochs", [0.0], [1e-9], POSITIVE),
     ("training", "eval_every_epochs", [0.0], [1e-9], POSITIVE),
     ("training", "checkpoint_every_secs", [0.0], [1e-9], POSITIVE),
@@ -84,8 +98,9 @@ RANGES = [
     ("input", "data_dir", [3], ["3"], "must be of type str"),
     ("encoder", "trainable", ["false", 0], [True], "must be of type bool"),
     ("encoder", "resize", ["nearest"], ["half_pixel", "legacy"], "must be one of half_pixel, legacy"),
+    ("encoder", "compute_dtype", ["float16"], ["bfloat16"], "must be one of float32, bfloat16"),
     ("encoder", "pooling", ["median"], ["avg", "max", "flatten", "grid"], "must be one of avg, max, flatten, grid"),
-    ("optimization", "optimizer", ["Adam"], ["adam"], "must be one of sgd, momentum, rmsprop, adagrad, adam, adamw"),
+    ("optimization", "optimizer", ["Adam"], ["adam", "adadelta"], f"must be one of {RULES}"),
     ("optimization", "learning_rate", [math.nan, math.inf, "2", True], [2, 2.0], FINITE),
     ("training", "num_epochs", [math.inf], [1], FINITE),
     ("training", "compute_dtype", ["float16"], ["bfloat16"], "must be one of float32, bfloat16"),
@@ -165,13 +180,58 @@ def test_only_adamw_decays_weights():
     assert OptimizationConfig(optimizer="adamw", weight_decay=0.1).weight_decay == 0.1
 
 
-def test_batch_statistics_need_a_trained_encoder_on_one_replica():
+@pytest.mark.parametrize(
+    ("field", "value"), [("train_from_epoch", 1.0), ("update_batch_norm", True), ("l2_regularization", 4e-5)]
+)
+def test_knobs_of_a_trained_encoder_are_refused_for_a_frozen_one(field, value):
+    with pytest.raises(ValueError, match=rf"encoder\.{field}={value}: needs encoder\.trainable=True"):
+        EncoderConfig(**{field: value})
+    assert EncoderConfig(trainable=True, **{field: value})
+
+
+def test_a_momentum_of_statistics_needs_statistics_that_are_updated():
+    with pytest.raises(ValueError, match=r"batch_norm_momentum=0\.9: needs encoder\.update_batch_norm=True"):
+        EncoderConfig(trainable=True, batch_norm_momentum=0.9)
+    assert EncoderConfig(trainable=True, update_batch_norm=True, batch_norm_momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "others", "told"),
+    [
+        ("momentum", 0.8, {}, "only momentum, adam, adamw use it, the optimizer is sgd"),
+        (
+            "square_decay",
+            0.9,
+            {"optimizer": "momentum"},
+            "only rmsprop, adadelta, adam, adamw use it, the optimizer is",
+        ),
+        (
+            "decay_from_epoch",
+            1.0,
+            {"schedule": "cosine"},
+            "only staircase and exponential set in, the schedule is cosine",
+        ),
+        ("scheduled_sampling_from_epoch", 1.0, {}, "needs a scheduled_sampling_rate above 0"),
+    ],
+)
+def test_a_knob_of_optimization_that_would_change_nothing_is_refused(knob, value, others, told):
+    with pytest.raises(ValueError, match=rf"optimization\.{knob}={value}: {told}"):
+        OptimizationConfig(**{knob: value}, **others)
+    used = OptimizationConfig(optimizer="adam", scheduled_sampling_rate=0.1, **{knob: value})
+    assert getattr(used, knob) == value
+
+
+def test_parts_of_a_batch_have_no_statistics_of_their_own():
     statistics = EncoderConfig(trainable=True, update_batch_norm=True)
-    with pytest.raises(ValueError, match=r"encoder\.update_batch_norm=True: needs encoder\.trainable=True"):
-        ExperimentConfig(encoder=dataclasses.replace(statistics, trainable=False))
-    with pytest.raises(ValueError, match=r"encoder\.update_batch_norm=True: .*needs training\.distribution=one_device"):
-        ExperimentConfig(encoder=statistics, training=TrainingConfig(distribution="mirrored"))
-    assert ExperimentConfig(encoder=statistics).encoder.update_batch_norm
+    with pytest.raises(ValueError, match=r"accumulation_steps=2: the statistics of a part are not the batch's"):
+        ExperimentConfig(encoder=statistics, training=TrainingConfig(accumulation_steps=2))
+
+
+def test_an_encoder_that_would_be_trained_after_the_last_epoch_is_refused():
+    late = EncoderConfig(trainable=True, train_from_epoch=9.0)
+    with pytest.raises(ValueError, match=r"train_from_epoch=9\.0: training\.num_epochs=8 ends training before"):
+        ExperimentConfig(encoder=late, training=TrainingConfig(num_epochs=8))
+    assert ExperimentConfig(encoder=late, training=TrainingConfig(num_epochs=9))
 
 
 def test_config_json_gives_the_same_experiment_back():

@@ -117,6 +117,7 @@ def _encoder_entry(
         source_manifest_crc32c=f"{google_crc32c.value(source_manifest):08x}",
         source_dir=data_dir,
         feature_dtype=feature_dtype,
+        compute_dtype=config.compute_dtype,
     )
 
 

@@ -30,10 +30,20 @@ class EncoderConfig:
     pooling: Literal["avg", "max", "flatten", "grid"] = "avg"
     """How the last feature map [h, w, c] becomes one vector; `flatten` keeps the places of things. `grid` makes
     [h * w, c] of it instead, its places row by row, for decoders that look at one place after the other."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number type of the network's layers in training, its validations and the caching of features; weights, pooling,
+    `evaluate` and captions keep float32."""
     trainable: bool = False
     """Whether the encoder is trained too."""
+    train_from_epoch: float = 0.0
+    """Epoch from which a trainable encoder is trained: the decoder learns alone before."""
     update_batch_norm: bool = False
-    """Whether a trained encoder's batch normalisation uses and updates batch statistics; on one replica only."""
+    """Whether a trained encoder's batch normalisation uses and updates the statistics of the whole batch, over all
+    replicas, instead of those it came with."""
+    batch_norm_momentum: float = 0.0
+    """Share of the old in an update of those statistics; 0 takes the network's own."""
+    l2_regularization: float = 0.0
+    """Half this times the sum of a trained encoder's squared kernels is added to the loss."""
 
     @property
     def feature_rank(self) -> int:
@@ -45,3 +55,16 @@ class EncoderConfig:
         check(self.image_size >= 0, "encoder.image_size", self.image_size, "must be 0 or a number of pixels")
         check(0 < self.crop_fraction <= 1, "encoder.crop_fraction", self.crop_fraction, "must be in (0, 1]")
         check(bool(self.weights), "encoder.weights", self.weights, "must be `imagenet`, `none` or a path")
+        for name in ("train_from_epoch", "l2_regularization"):
+            check(getattr(self, name) >= 0, f"encoder.{name}", getattr(self, name), "must not be negative")
+        momentum = self.batch_norm_momentum
+        check(0 <= momentum < 1, "encoder.batch_norm_momentum", momentum, "must be in [0, 1)")
+        check(
+            momentum == 0 or self.update_batch_norm,
+            "encoder.batch_norm_momentum",
+            momentum,
+            "needs encoder.update_batch_norm=True",
+        )
+        for name in ("train_from_epoch", "update_batch_norm", "l2_regularization"):
+            value = getattr(self, name)
+            check(self.trainable or not value, f"encoder.{name}", value, "needs encoder.trainable=True")

@@ -28,6 +28,11 @@ class TrainingConfig:
     """Latest checkpoints kept, besides the best."""
     early_stopping_evaluations: int = 0
     """Stop after so many validations without a better perplexity; 0 never stops early."""
+    stop_above_perplexity: float = 0.0
+    """End the run with an error at a validation whose perplexity is above this; 0 never does."""
+    accumulation_steps: int = 1
+    """Parts in which a replica's batch passes through the model, one after the other, in less memory; their gradients
+    are added, so that the update is that of the whole batch."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Number type of the decoder's matrix products in training and its validations; weights, `evaluate` and captions
     keep float32."""
@@ -45,9 +50,9 @@ class TrainingConfig:
         check_types(self, "training")
         for name in ("num_epochs", "eval_every_epochs", "checkpoint_every_secs"):
             check(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "must be positive")
-        for name in ("steps_per_call", "log_every_steps", "keep_checkpoints"):
+        for name in ("steps_per_call", "accumulation_steps", "log_every_steps", "keep_checkpoints"):
             check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "must be at least 1")
-        for name in ("early_stopping_evaluations", "seed", "logical_devices"):
+        for name in ("early_stopping_evaluations", "stop_above_perplexity", "seed", "logical_devices"):
             check(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must not be negative")
         check(
             self.logical_devices == 0 or self.distribution == "mirrored",

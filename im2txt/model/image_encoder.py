@@ -23,6 +23,7 @@ from im2txt.model.slim_inception import load_slim_inception, slim_variables
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+_POOLING = "pooling"  # The name of the layer.
 _KERAS_ENDINGS = (".h5", ".hdf5", ".keras")
 
 
@@ -124,6 +125,7 @@ class ImageEncoder:
         self._config = config
         self._scale = _FAMILY_BY_BACKBONE[config.backbone].scale
         self._network = _build_network(config, self.image_size)
+        _set_up_layers(self._network, config)
         self.feature_shape: tuple[int, ...] = tuple(self._network.output_shape[1:])
 
     def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -131,7 +133,7 @@ class ImageEncoder:
 
         Args:
             images: float32 [B, image_size, image_size, 3] in [0, 1].
-            training: whether this is a training step; matters only to an encoder that is trained.
+            training: whether this step trains the encoder; all replicas must call it then.
 
         Returns:
             float32 [B, *feature_shape].
@@ -201,13 +203,25 @@ def _pooling(pooling: str, channels: int) -> Any:
     """Returns the layer that turns the last feature map [B, h, w, c] into features."""
     match pooling:
         case "avg":
-            return keras.layers.GlobalAveragePooling2D(name="pooling")
+            return keras.layers.GlobalAveragePooling2D(name=_POOLING)
         case "max":
-            return keras.layers.GlobalMaxPooling2D(name="pooling")
+            return keras.layers.GlobalMaxPooling2D(name=_POOLING)
         case "flatten":
-            return keras.layers.Flatten(name="pooling")
+            return keras.layers.Flatten(name=_POOLING)
         case _:
-            return keras.layers.Reshape((-1, channels), name="pooling")
+            return keras.layers.Reshape((-1, channels), name=_POOLING)
+
+
+def _set_up_layers(network: Any, config: EncoderConfig) -> None:
+    """Gives the layers their number type, and batch normalisation its part in training."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            _set_up_layers(layer, config)
+        if config.compute_dtype != "float32" and layer.name != _POOLING:
+            layer.dtype_policy = f"mixed_{config.compute_dtype}"
+        if config.update_batch_norm and isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True  # Statistics of each replica's part would drift apart.
+            layer.momentum = config.batch_norm_momentum or layer.momentum
 
 
 def _build_backbone(name: str, weights: str | None, input_shape: tuple[int, int, int]) -> Any:

@@ -102,6 +102,15 @@ def read_checkpoint(path: str, variables: Mapping[str, tf.Variable], complete: b
     tf.train.Checkpoint(**_tree(wanted)).read(path).assert_existing_objects_matched().expect_partial()
 
 
+def names_in(path: str) -> set[str]:
+    """Returns the names of a checkpoint's variables; none if it cannot be read, which `read_checkpoint` then tells."""
+    try:
+        there = tf.compat.v1.train.NewCheckpointReader(path).get_variable_to_shape_map()
+    except _DAMAGE:
+        return set()
+    return {name.removesuffix(_VALUE) for name in there}
+
+
 def damage(path: str) -> str:
     """Returns why a checkpoint cannot be read, or an empty string; every value is read and its checksum compared."""
     try:

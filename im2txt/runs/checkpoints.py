@@ -19,6 +19,8 @@ from im2txt.runs.run_files import BEST_DIRECTORY, ENCODER_DIRECTORY, LATEST_DIRE
 
 ENCODER_NAME = os.path.join(ENCODER_DIRECTORY, "weights")
 GLOBAL_STEP = "global_step"
+AVERAGE = "average"
+"""Names in a checkpoint of the weights' moving averages start with this, where the run keeps them."""
 
 
 def find_checkpoint(workdir: str) -> str:
@@ -54,12 +56,19 @@ def find_newest(workdir: str) -> str | None:
 def restore_model(path: str, variables: Mapping[str, tf.Variable]) -> int:
     """Restores a captioner's variables from a checkpoint of a run and returns its global step.
 
+    Weights of which the run keeps a moving average get that.
+
     Raises:
         ValueError: if the checkpoint is damaged, or its variables are not the model's.
     """
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
+    averaged = checkpoint_files.names_in(path)
+    chosen = {
+        f"{AVERAGE if f'{AVERAGE}/{name}' in averaged else 'model'}/{name}": variable
+        for name, variable in variables.items()
+    }
     # The optimizer's slots stay behind.
-    checkpoint_files.read_checkpoint(path, {GLOBAL_STEP: step} | named("model", variables), complete=False)
+    checkpoint_files.read_checkpoint(path, {GLOBAL_STEP: step} | chosen, complete=False)
     return int(step)
 
 

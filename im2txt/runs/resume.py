@@ -20,6 +20,7 @@ FREE = {
     "training.start_from": "a path; a run that has begun goes on from its own checkpoints",
     "training.num_epochs": "how long to train",
     "training.early_stopping_evaluations": "how long to train",
+    "training.stop_above_perplexity": "how long to train",
     "training.eval_every_epochs": "when to look, not what is trained",
     "training.log_every_steps": "when to look, not what is trained",
     "training.steps_per_call": "when to look, not what is trained",

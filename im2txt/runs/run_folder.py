@@ -185,7 +185,7 @@ def load_run(workdir: str, data: Manifest | None = None) -> Run:
         check_features(data.encoder, config.encoder)
         encoder, feature_shape = None, data.encoder.feature_shape
     else:
-        encoder = ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS))
+        encoder = ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS, compute_dtype="float32"))
         feature_shape = encoder.feature_shape
         if not config.encoder.trainable:
             checkpoints.read_variables(os.path.join(workdir, checkpoints.ENCODER_NAME), encoder.variables)

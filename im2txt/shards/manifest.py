@@ -82,6 +82,7 @@ class EncoderEntry:
         source_dir: folder of the image shards, as given.
         resize: where pixels were sampled; an older manifest does not say.
         feature_dtype: type in which the features are stored; an older manifest does not say.
+        compute_dtype: number type of the layers that computed them; an older manifest does not say.
     """
 
     backbone: str
@@ -95,6 +96,7 @@ class EncoderEntry:
     source_dir: str
     resize: ResizeMethod = "half_pixel"
     feature_dtype: FeatureDtype = "float32"
+    compute_dtype: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _feature_shape(value: Any, where: str) -> None:
 
 def _encoder(value: Any, where: str) -> None:
     if value is not None:
-        _check_fields(value, where, _ENCODER_FIELDS, optional=("resize", "feature_dtype"))
+        _check_fields(value, where, _ENCODER_FIELDS, optional=("resize", "feature_dtype", "compute_dtype"))
 
 
 def _check_split(name: str, split: Any, where: str, layout: Layout) -> None:
@@ -221,4 +221,5 @@ _ENCODER_FIELDS: dict[str, Check] = {
     "source_dir": _text,
     "resize": _choice(*get_args(ResizeMethod)),
     "feature_dtype": _choice(*get_args(FeatureDtype)),
+    "compute_dtype": _choice("float32", "bfloat16"),
 }

@@ -103,8 +103,10 @@ class LogSteps:
         loss = progress.sum("loss_sum") / max(progress.sum("words"), 1.0)
         rate = float(self._learning_rate(tf.constant(step - 1, tf.int64)))
         eta = int((self._schedule.total_steps - step) / steps_per_sec)
+        l2_loss = progress.per_step("l2_loss")
+        beside = f" + L2 {l2_loss:.4f}" if l2_loss else ""
         self._log.tell(
-            f"train | step {step} | loss {loss:.4f} | perplexity {_exp(loss):.2f} | lr {rate:.1e} | "
+            f"train | step {step} | loss {loss:.4f}{beside} | perplexity {_exp(loss):.2f} | lr {rate:.1e} | "
             f"{steps_per_sec:.1f} steps/s | {captions_per_sec:.0f} captions/s | "
             f"eta {eta // 3600}:{eta // 60 % 60:02d}:{eta % 60:02d}"
         )
@@ -114,7 +116,7 @@ class LogSteps:
             "learning_rate": rate,
             "gradient_norm": progress.per_step("gradient_norm"),
             "captions_per_sec": captions_per_sec,
-        }
+        } | ({"l2_loss": l2_loss, "total_loss": loss + l2_loss} if l2_loss else {})
         self._log.write("train", step, values)
 
 
@@ -129,6 +131,7 @@ class Validate:
         perplexity: Callable[[], tuple[float, int]],
         saved: RunCheckpoints,
         patience: int,
+        worst: float = 0.0,
     ):
         """Keeps the parts.
 
@@ -139,16 +142,21 @@ class Validate:
             perplexity: of the whole split, and its number of words; the same on every worker.
             saved: keeps the best.
             patience: validations without a better one after which the run ends; 0 never ends it.
+            worst: perplexity above which the run ends with an error; 0 never ends it.
         """
         self._log, self._progress, self._schedule = log, progress, schedule
-        self._perplexity, self._saved, self._patience = perplexity, saved, patience
+        self._perplexity, self._saved, self._patience, self._worst = perplexity, saved, patience, worst
 
     def next_step(self, step: int) -> int | None:
         """The schedule's next validation."""
         return self._schedule.next_evaluation(step)
 
     def __call__(self, step: int, metrics: StepMetrics) -> bool:
-        """Validates where it is due; True if it is time to stop early."""
+        """Validates where it is due; True if it is time to stop early.
+
+        Raises:
+            RuntimeError: if the perplexity is above the worst that is borne.
+        """
         if not self._schedule.is_evaluation(step):
             return False
         with self._progress.pause():
@@ -159,6 +167,12 @@ class Validate:
             f"{' | best so far' if best else ''}"
         )
         self._log.write("val", step, {"loss": math.log(perplexity), "perplexity": perplexity})
+        if 0 < self._worst < perplexity:
+            raise RuntimeError(
+                f"The perplexity of the validation at step {step} is {perplexity:.4f}, above "
+                f"training.stop_above_perplexity={self._worst:g}. Lower optimization.learning_rate or lengthen "
+                "optimization.warmup_steps in a new --workdir, or raise the limit to go on."
+            )
         if not is_out_of_patience(self._saved, self._patience):
             return False
         self._log.tell(f"No better validation in {self._patience}: stopping early.")

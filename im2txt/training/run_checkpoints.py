@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from im2txt.runs import checkpoint_files, checkpoints
-from im2txt.runs.checkpoints import GLOBAL_STEP, named
+from im2txt.runs.checkpoints import AVERAGE, GLOBAL_STEP, named
 from im2txt.runs.run_files import BEST_DIRECTORY, LATEST_DIRECTORY
 from im2txt.training.train_step import Trainer
 
@@ -30,7 +30,7 @@ class RunCheckpoints:
 
         Args:
             workdir: the run's folder.
-            trainer: whose model, optimizer and step are saved.
+            trainer: whose model, optimizer, average and step are saved.
             keep: latest checkpoints kept.
             progress: what else is saved, by name; checkpoints of older versions may lack it.
             writes: whether this process is the one that saves; the others only restore.
@@ -47,6 +47,7 @@ class RunCheckpoints:
             }
             | named("model", trainer.captioner.variables)
             | named("optimizer", trainer.optimizer.variables)
+            | named(AVERAGE, trainer.average.variables)
             | named(_PROGRESS, progress or {})
         )
         self._saved_state: tuple[float, ...] | None = None

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from im2txt.training.train_step import StepMetrics
 
-_FIELDS = ("elapsed_secs", "interval_secs", "interval_steps", "loss_sum", "words", "gradient_norm")
+_FIELDS = ("elapsed_secs", "interval_secs", "interval_steps", "loss_sum", "words", "gradient_norm", "l2_loss")
 
 
 class RunProgress:
@@ -38,6 +38,7 @@ class RunProgress:
             "loss_sum": metrics.loss_sum,
             "words": metrics.words,
             "gradient_norm": metrics.gradient_norm,
+            "l2_loss": metrics.l2_loss,
         }
         for name, value in added.items():
             self.variables[name].assign_add(value)

@@ -38,6 +38,10 @@ class RunSchedule:
             eval_steps=max(1.0, config.eval_every_epochs * steps_per_epoch),
         )
 
+    def step_at(self, epoch: float) -> int:
+        """Returns the number of steps after which so many passes over the examples are made."""
+        return math.ceil(epoch * self.steps_per_epoch)
+
     def next_evaluation(self, step: int) -> int:
         """Returns the first step after this one that is followed by a validation; the last step always is."""
         return min(math.ceil((math.floor(step / self.eval_steps) + 1) * self.eval_steps), self.total_steps)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from im2txt.configuration import ExperimentConfig
+from im2txt.configuration import NO_WEIGHTS, ExperimentConfig
 from im2txt.metrics.perplexity import build_perplexity
 from im2txt.model.decoders.registry import check_feature_rank
 from im2txt.model.image_encoder import ImageEncoder, image_format
@@ -25,6 +26,7 @@ from im2txt.system.folder_lock import folder_lock
 from im2txt.system.stop_signals import stop_signals
 from im2txt.text.vocabulary import Vocabulary
 from im2txt.training import actions
+from im2txt.training.fed_words import FedWords
 from im2txt.training.optimization import Optimizer, learning_rate
 from im2txt.training.run_checkpoints import RunCheckpoints
 from im2txt.training.run_progress import RunProgress
@@ -56,7 +58,7 @@ def train(config: ExperimentConfig, workdir: str) -> str:
     folder = _open_folder(config)
     distribution = build_distribution(config.training)
     layout = distribution.layout
-    layout.replica_batch_size(config.input.batch_size)
+    _check_parts(config, layout.replica_batch_size(config.input.batch_size))
     with contextlib.ExitStack() as stack:
         # From here on: MultiWorkerMirroredStrategy would swallow a SIGTERM.
         stop_requested = stack.enter_context(stop_signals())
@@ -152,6 +154,7 @@ class _Run:
                     self._build_validation(),
                     self._saved,
                     config.training.early_stopping_evaluations,
+                    config.training.stop_above_perplexity,
                 ),
                 actions.SaveRegularly(self._saved, progress, distribution, config.training.checkpoint_every_secs),
                 stop,
@@ -188,7 +191,12 @@ class _Run:
             lambda layout: evaluation_batches(self._folder, split, self._image_format, _VALIDATION_BATCH_SIZE, layout)
         )
         perplexity = build_perplexity(self._trainer.captioner.word_losses, self._distribution.strategy)
-        return lambda: perplexity(batches)
+
+        def validate() -> tuple[float, int]:
+            with self._trainer.average.in_place():
+                return perplexity(batches)
+
+        return validate
 
 
 def _open_folder(config: ExperimentConfig) -> ShardFolder:
@@ -234,7 +242,7 @@ def _build_trainer(
     data = folder.manifest
     tf.keras.utils.set_random_seed(config.training.seed)
     with distribution.strategy.scope():
-        encoder = ImageEncoder(config.encoder) if data.encoder is None else None
+        encoder = _build_encoder(config) if data.encoder is None else None
         source = encoder or data.encoder
         assert source is not None  # One of the two is there by construction.
         counts = np.array(words.counts)
@@ -244,12 +252,39 @@ def _build_trainer(
         if config.training.start_from:
             load_initial_weights(config.training.start_from, captioner, words, config.encoder, data)
         _keep_encoder(config, workdir, encoder, distribution)
-        optimizer = Optimizer(config.optimization, captioner.trainable_variables)
+        encoder_from_step = schedule.step_at(config.encoder.train_from_epoch)
+        optimizer = Optimizer(config.optimization, captioner.trainable_variables, encoder_from_step)
 
     def rate(step: tf.Tensor) -> tf.Tensor:
         return learning_rate(config.optimization, step, schedule.steps_per_epoch, schedule.total_steps)
 
-    return Trainer(distribution.strategy, captioner, optimizer, rate, config.optimization, config.training.seed)
+    sampling_from_step = schedule.step_at(config.optimization.scheduled_sampling_from_epoch)
+    return Trainer(
+        distribution.strategy,
+        captioner,
+        optimizer,
+        rate,
+        config.optimization,
+        config.training.seed,
+        FedWords(config.optimization, words.unknown_id, sampling_from_step, schedule.total_steps),
+        config.encoder.l2_regularization,
+        config.training.accumulation_steps,
+    )
+
+
+def _check_parts(config: ExperimentConfig, replica_batch_size: int) -> None:
+    num_parts = config.training.accumulation_steps
+    if replica_batch_size % num_parts:
+        raise ValueError(
+            f"training.accumulation_steps={num_parts} must divide the {replica_batch_size} photographs that a replica "
+            f"has of input.batch_size={config.input.batch_size}."
+        )
+
+
+def _build_encoder(config: ExperimentConfig) -> ImageEncoder:
+    """Builds the encoder; what starts from a run has that run's weights, and needs no others."""
+    starts_from_run = bool(config.training.start_from)
+    return ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS) if starts_from_run else config.encoder)
 
 
 def _keep_encoder(

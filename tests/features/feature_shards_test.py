@@ -124,6 +124,23 @@ def test_features_beyond_the_type_they_are_stored_in_are_refused(pictures, tmp_p
         cache(pictures, tmp_path / "new")
 
 
+def test_features_computed_in_bfloat16_are_near_and_of_the_same_encoder(pictures, of_pictures, tmp_path):
+    half = cache(pictures, tmp_path, dataclasses.replace(CONFIG, compute_dtype="bfloat16"))
+    full = ShardFolder.open(str(of_pictures)).manifest
+    assert half.encoder == dataclasses.replace(full.encoder, compute_dtype="bfloat16")
+    for split in SPLITS:
+        pairs = zip(examples(tmp_path, split, half), examples(of_pictures, split, full), strict=True)
+        for (_, near), (_, exact) in pairs:
+            for example, expected in zip(near, exact, strict=True):
+                values, true = (
+                    np.array(
+                        tf.train.SequenceExample.FromString(e).context.feature[records.IMAGE_FEATURES].float_list.value
+                    )
+                    for e in (example, expected)
+                )
+                assert 0 < np.abs(values - true).max() < 2**-5 * np.abs(true).max()
+
+
 def test_everything_else_of_an_example_stays(photographs, features):
     folder, result = features
     for split in SPLITS:
@@ -246,6 +263,7 @@ def test_a_finished_set_is_kept_from_other_encoders(pictures, of_pictures):
         "pooling": dataclasses.replace(CONFIG, pooling="max"),
         "image_size": dataclasses.replace(CONFIG, image_size=20),
         "crop_fraction": dataclasses.replace(CONFIG, crop_fraction=1.0),
+        "compute_dtype": dataclasses.replace(CONFIG, compute_dtype="bfloat16"),
         "image_size, pooling, feature_shape": dataclasses.replace(CONFIG, pooling="flatten", image_size=32),
     }
     for differing, config in others.items():

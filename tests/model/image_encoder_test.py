@@ -227,7 +227,6 @@ def moving_statistics(network):
         (True, False, True, False),
         (True, True, False, False),
         (True, True, True, True),
-        (False, True, True, False),
     ],
 )
 def test_batch_statistics_stay_unless_asked_for_in_training(
@@ -244,6 +243,32 @@ def test_batch_statistics_stay_unless_asked_for_in_training(
     assert len(before) == 2 * 52  # Mean and variance of each of the network's normalisations.
     assert any(np.any(before[name] != after[name]) for name in before) == moves
     assert np.allclose(features, still) == (not moves)
+
+
+def test_the_configured_momentum_weighs_old_statistics(mobile_weights):
+    weights = mobile_weights[0]
+    changes = []
+    for momentum in (0.5, 0.75):
+        network = encoder(
+            "MobileNetV2", weights=weights, trainable=True, update_batch_norm=True, batch_norm_momentum=momentum
+        )
+        name = next(name for name in network.variables if name.endswith("moving_variance"))
+        before = network.variables[name].numpy()
+        network(random_images(4, 32), training=True)
+        changes.append(network.variables[name].numpy() - before)
+    np.testing.assert_allclose(changes[0], 2 * changes[1], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("backbone", ["SmallCNN", "MobileNetV2"])
+def test_bfloat16_layers_give_float32_features_of_float32_weights(backbone, small_weights, mobile_weights):
+    weights = {"SmallCNN": small_weights, "MobileNetV2": mobile_weights}[backbone][0]
+    full, half = (encoder(backbone, weights=weights, compute_dtype=dtype) for dtype in ("float32", "bfloat16"))
+    assert all(variable.dtype == tf.float32 for variable in half.variables.values())
+    assert half.fingerprint() == full.fingerprint()
+    expected, features = full(random_images(4, 32)).numpy(), half(random_images(4, 32)).numpy()
+    assert features.dtype == np.float32
+    deviation = np.abs(features - expected).max() / np.abs(expected).max()
+    assert 1e-5 < deviation < 2**-5  # Eight bits of mantissa, over some layers.
 
 
 def test_only_a_trained_encoder_has_weights_to_train():

@@ -49,6 +49,7 @@ def test_exactly_this_is_free():
         "training.start_from",
         "training.num_epochs",
         "training.early_stopping_evaluations",
+        "training.stop_above_perplexity",
         "training.eval_every_epochs",
         "training.log_every_steps",
         "training.steps_per_call",
