@@ -95,6 +95,7 @@ ADDED: dict[int, dict[str, Any]] = {
         "optimization.ema_decay": 0.0,
         "training.stop_above_perplexity": 0.0,
         "training.accumulation_steps": 1,
+        "training.start_deadline_secs": 600.0,
     },
 }
 """By version, the fields that came with it, with the values that leave everything as it was before.

@@ -34,8 +34,14 @@ def main() -> None:
     for split in (data.train_split, data.val_split):
         folder.shard_paths(split)
     command_line.check_can_be_folder("workdir", flags.workdir)
-    if flags.config.training.distribution == "multi_worker":
-        read_cluster(os.environ)
+    distribution = flags.config.training.distribution
+    if distribution == "multi_worker" or os.environ.get("TF_CONFIG"):
+        workers = len(read_cluster(os.environ).addresses)
+        if workers > 1 and distribution in ("one_device", "mirrored"):
+            raise ValueError(
+                f"TF_CONFIG names {workers} workers, and training.distribution={distribution} is for one. Give "
+                "--config.training.distribution=multi_worker, or take TF_CONFIG out of the environment."
+            )
     tensorflow_startup.start_tensorflow()
     from im2txt.training.training_run import train
 

@@ -72,6 +72,7 @@ RANGES = [
     ("training", "stop_above_perplexity", [-1.0], [0.0, 50.0], NOT_NEGATIVE),
     ("training", "accumulation_steps", [0], [1, 4], AT_LEAST_ONE),
     ("training", "num_epochs", [0.0], [1e-9], POSITIVE),
+    ("training", "start_deadline_secs", [0.0], [1e-9], POSITIVE),
     ("training", "eval_every_epochs", [0.0], [1e-9], POSITIVE),
     ("training", "checkpoint_every_secs", [0.0], [1e-9], POSITIVE),
     ("training", "steps_per_call", [0], [1], AT_LEAST_ONE),

@@ -43,12 +43,14 @@ class TrainingConfig:
     """To rehearse `mirrored` without GPUs: copies on so many logical devices of the CPU; 0 takes the GPUs."""
     tpu_name: str = ""
     """Name or address of the TPU for `tpu`; empty finds the one this machine has."""
+    start_deadline_secs: float = 600.0
+    """Seconds that a worker of `multi_worker` waits for the others to come before it gives up."""
     seed: int = 1
     """Fixes initial weights, order of examples, distortions and dropout."""
 
     def __post_init__(self) -> None:
         check_types(self, "training")
-        for name in ("num_epochs", "eval_every_epochs", "checkpoint_every_secs"):
+        for name in ("num_epochs", "eval_every_epochs", "checkpoint_every_secs", "start_deadline_secs"):
             check(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "must be positive")
         for name in ("steps_per_call", "accumulation_steps", "log_every_steps", "keep_checkpoints"):
             check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "must be at least 1")

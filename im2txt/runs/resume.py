@@ -25,6 +25,7 @@ FREE = {
     "training.log_every_steps": "when to look, not what is trained",
     "training.steps_per_call": "when to look, not what is trained",
     "training.checkpoint_every_secs": "what is kept, not what is trained",
+    "training.start_deadline_secs": "when to give up, not what is trained",
     "training.tpu_name": "where to train; the distribution is fixed",
     "training.keep_checkpoints": "what is kept, not what is trained",
     "decoding.*": "how captions are searched for afterwards",

@@ -33,6 +33,12 @@ def examples_per_epoch(manifest: Manifest, split: str, captions_per_image: int) 
     return sum(_num_examples(shard, captions_per_image) for shard in manifest.split(split).shards)
 
 
+def check_examples(num_examples: int, num_workers: int, what: str) -> None:
+    """Raises ValueError if some worker would have no example; `what` they are of begins the message."""
+    if num_examples < num_workers:
+        raise ValueError(f"{what} holds {num_examples} examples, too few for {num_workers} worker(s).")
+
+
 class ExampleSequence:
     """The examples of a split, shard after shard, of which any part can be read.
 

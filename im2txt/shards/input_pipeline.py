@@ -22,7 +22,8 @@ from im2txt.configuration import InputConfig
 from im2txt.images import preprocessing
 from im2txt.images.preprocessing import ImageFormat
 from im2txt.shards.data_layout import ONE_DEVICE, DataLayout
-from im2txt.shards.example_sequence import NO_WORD, ExampleSequence, epoch_share, find_example
+from im2txt.shards.example_sequence import NO_WORD, ExampleSequence, check_examples, epoch_share, find_example
+from im2txt.shards.long_captions import check_lengths
 from im2txt.shards.shard_folder import ShardFolder
 
 _EPOCHS = 1_000_003  # More than any run has: no epoch of one seed is shuffled as one of another.
@@ -60,11 +61,7 @@ def training_batches(
     replica_batch_size = layout.replica_batch_size(config.batch_size)
     batch_size = replica_batch_size * layout.local_replicas
     sequence = ExampleSequence(folder, config.train_split, config.captions_per_image)
-    if sequence.num_examples < layout.num_workers:
-        raise ValueError(
-            f"Split {config.train_split!r} of {folder.path} holds {sequence.num_examples} examples, too few for "
-            f"{layout.num_workers} worker(s)."
-        )
+    check_examples(sequence.num_examples, layout.num_workers, f"Split {config.train_split!r} of {folder.path}")
     window_size = config.bucketing_batches * batch_size
     first_window, batches_to_skip = divmod(first_step, config.bucketing_batches)
     first_epoch, examples_to_skip = find_example(first_window * window_size, sequence.num_examples, layout)
@@ -208,13 +205,11 @@ def _with_words(batch: Tensors, padded_length: int = 0) -> Tensors:
     """
     batch = dict(batch)
     caption_ids = batch.pop("caption_ids")
-    length = tf.reduce_max(_caption_lengths(caption_ids))
+    lengths = _caption_lengths(caption_ids)
+    length = tf.reduce_max(lengths)
     caption_ids = caption_ids[..., :length]
     if padded_length:
-        fits = tf.debugging.assert_less_equal(
-            length, padded_length, "A caption is longer than input.padded_caption_length; raise it."
-        )
-        with tf.control_dependencies([fits]):
+        with tf.control_dependencies([check_lengths(lengths, batch["image_id"], padded_length)]):
             missing = tf.maximum(padded_length - length, 0)
         caption_ids = tf.pad(caption_ids, [[0, 0], [0, 0], [0, missing]], constant_values=NO_WORD)
         caption_ids = tf.ensure_shape(caption_ids, [*caption_ids.shape[:2], padded_length])

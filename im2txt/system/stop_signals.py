@@ -27,3 +27,19 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def kept_signals() -> Iterator[None]:
+    """Keeps SIGINT and SIGTERM as Python handles them while other code takes them for itself.
+
+    One that comes meanwhile waits until the end. Threads that are started within never get any.
+    """
+    numbers = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.getsignal(number))  # Tells the operating system again.
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

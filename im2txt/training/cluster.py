@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _SLURM_PORTS = range(20_000, 40_000)
 
@@ -26,6 +26,10 @@ class Cluster:
 
     addresses: tuple[str, ...]
     worker: int
+
+    def tf_config(self) -> str:
+        """Returns what this worker's TF_CONFIG says."""
+        return json.dumps({"cluster": {"worker": self.addresses}, "task": {"type": "worker", "index": self.worker}})
 
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:
@@ -59,15 +63,23 @@ def _from_tf_config(text: str) -> Cluster:
     if set(tasks) - {"worker", "chief"}:
         raise fault(f"only workers and one chief train here, not {sorted(set(tasks) - {'worker', 'chief'})}")
     addresses = [address for kind in ("chief", "worker") for address in tasks.get(kind, ())]
-    for address in addresses:
-        if not isinstance(address, str) or not re.fullmatch(r".+:\d{1,5}", address):
-            raise fault(f"{address!r} must be host:port")
-    if len(set(addresses)) != len(addresses):
-        raise fault("an address stands twice")
+    try:
+        check_addresses(addresses)
+    except ValueError as error:
+        raise fault(str(error)) from error
     kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
     if kind not in tasks or type(index) is not int or not 0 <= index < len(tasks[kind]):
         raise fault('"task" must name one of the cluster\'s, as {"type": "worker", "index": 0}')
     return Cluster(tuple(addresses), index + (len(tasks.get("chief", ())) if kind == "worker" else 0))
+
+
+def check_addresses(addresses: Sequence[object]) -> None:
+    """Raises ValueError, without a full stop, unless each is `host:port` and stands once."""
+    for address in addresses:
+        if not isinstance(address, str) or not re.fullmatch(r".+:\d{1,5}", address):
+            raise ValueError(f"{address!r} must be host:port")
+    if len(set(addresses)) != len(addresses):
+        raise ValueError("an address stands twice")
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:

@@ -13,9 +13,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from im2txt.configuration import TrainingConfig
+from im2txt.configuration import ExperimentConfig, TrainingConfig
 from im2txt.shards.data_layout import DataLayout
+from im2txt.shards.example_sequence import check_examples, examples_per_epoch
+from im2txt.shards.shard_folder import ShardFolder
+from im2txt.system.stop_signals import kept_signals
 from im2txt.training.cluster import read_cluster
+from im2txt.training.rendezvous import wait_for_workers
 
 
 class Distribution:
@@ -76,11 +80,25 @@ class Distribution:
         return float(self._total(tf.constant(value, tf.float64)))
 
 
+def check_workers(config: ExperimentConfig, folder: ShardFolder) -> None:
+    """Checks what can be told of several workers before they wait for each other.
+
+    Raises:
+        ValueError: if they cannot share a batch, if there are fewer examples than workers, or as `read_cluster`.
+    """
+    if config.training.distribution != "multi_worker":
+        return
+    workers = len(read_cluster(os.environ).addresses)
+    DataLayout(workers, workers).replica_batch_size(config.input.batch_size)  # Each has one replica at least.
+    examples = examples_per_epoch(folder.manifest, config.input.train_split, config.input.captions_per_image)
+    check_examples(examples, workers, f"Split {config.input.train_split!r} of {folder.path}")
+
+
 def build_distribution(config: TrainingConfig) -> Distribution:
     """Builds the strategy that the configuration names.
 
     Raises:
-        RuntimeError: if the devices cannot be set up.
+        RuntimeError: if the devices cannot be set up, or another worker has not come in time.
         ValueError: if the environment does not describe what the strategy needs.
     """
     for gpu in tf.config.list_physical_devices("GPU"):
@@ -127,13 +145,13 @@ def _mirrored_on(logical_devices: int) -> tf.distribute.Strategy:
 
 
 def _multi_worker(config: TrainingConfig) -> tf.distribute.Strategy:
-    del config
     cluster = read_cluster(os.environ)
     print(
         f"Worker {cluster.worker} of {len(cluster.addresses)} at {cluster.addresses[cluster.worker]}: waiting for the "
         "others.",
         flush=True,
     )
+    wait_for_workers(cluster, config.start_deadline_secs)
     # The chief as worker 0: then all are of one kind.
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": cluster.addresses}),
@@ -142,7 +160,8 @@ def _multi_worker(config: TrainingConfig) -> tf.distribute.Strategy:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    with kept_signals():  # It would swallow every SIGTERM from here on.
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
 def _tpu(config: TrainingConfig) -> tf.distribute.Strategy:

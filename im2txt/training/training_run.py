@@ -20,6 +20,7 @@ from im2txt.runs.metric_writer import MetricWriter
 from im2txt.runs.run_files import CONFIG_NAME
 from im2txt.shards.example_sequence import examples_per_epoch
 from im2txt.shards.input_pipeline import evaluation_batches, training_batches
+from im2txt.shards.long_captions import long_captions_named
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
 from im2txt.system.folder_lock import folder_lock
@@ -31,7 +32,7 @@ from im2txt.training.optimization import Optimizer, learning_rate
 from im2txt.training.run_checkpoints import RunCheckpoints
 from im2txt.training.run_progress import RunProgress
 from im2txt.training.run_schedule import RunSchedule
-from im2txt.training.strategies import Distribution, build_distribution
+from im2txt.training.strategies import Distribution, build_distribution, check_workers
 from im2txt.training.train_step import Trainer
 from im2txt.training.training_loop import Action, run_steps
 
@@ -56,14 +57,15 @@ def train(config: ExperimentConfig, workdir: str) -> str:
         ValueError: if configuration, data, devices and folder do not fit each other.
     """
     folder = _open_folder(config)
+    check_workers(config, folder)
     distribution = build_distribution(config.training)
     layout = distribution.layout
     _check_parts(config, layout.replica_batch_size(config.input.batch_size))
     with contextlib.ExitStack() as stack:
-        # From here on: MultiWorkerMirroredStrategy would swallow a SIGTERM.
         stop_requested = stack.enter_context(stop_signals())
         stack.enter_context(distribution.lost_workers_named())
         stack.enter_context(folder.damage_named(config.input.train_split, config.input.val_split))
+        stack.enter_context(long_captions_named(config.input.padded_caption_length))
         if layout.is_chief:
             stack.enter_context(folder_lock(workdir, "--workdir"))
         earlier = _enter_workdir(config, workdir, folder, distribution)

@@ -55,6 +55,7 @@ def test_exactly_this_is_free():
         "training.steps_per_call",
         "training.checkpoint_every_secs",
         "training.keep_checkpoints",
+        "training.start_deadline_secs",
         "training.tpu_name",
     }
     assert {"decoding.beam_size", "decoding.max_caption_length"} <= free

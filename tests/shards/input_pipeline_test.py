@@ -1,6 +1,7 @@
 """Tests of the order, the completeness and the content of batches."""
 
 import itertools
+import re
 from collections import Counter
 
 import numpy as np
@@ -17,6 +18,7 @@ from im2txt.shards.input_pipeline import (
     evaluation_batches,
     training_batches,
 )
+from im2txt.shards.long_captions import long_captions_named
 from im2txt.shards.shard_folder import ShardFolder
 
 
@@ -254,8 +256,11 @@ def test_padded_captions_keep_one_shape_and_mask_what_is_added(tmp_path):
     for expected, actual in zip(plain, take(padded, 8), strict=True):
         assert list(rows_of(actual)) == list(rows_of(expected))
     too_short = training_batches(folder_of(dataset), config(dataset, padded_caption_length=4), None, seed=5)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"longer than input\.padded_caption_length"):
+    with pytest.raises(ValueError, match=r"input\.padded_caption_length=4: .*at least") as told, long_captions_named(4):
         take(too_short, 4)
+    image_id, length = map(int, re.findall(r"photograph (\d+) has a caption of (\d+) ids", str(told.value))[0])
+    assert length > 4
+    assert length in map(len, dataset.caption_ids["train"][image_id])
 
 
 @pytest.mark.parametrize("changed", ["shards", "buffer", "batches"])

@@ -1,11 +1,12 @@
 """Signals as a request to stop."""
 
+import ctypes
 import os
 import signal
 
 import pytest
 
-from im2txt.system.stop_signals import stop_signals
+from im2txt.system.stop_signals import kept_signals, stop_signals
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +40,18 @@ def test_handlers_are_put_back():
     with stop_signals():
         pass
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_signal_that_other_code_would_swallow_still_comes():
+    libc, ignore = ctypes.CDLL(None), ctypes.c_void_p(1)
+    with stop_signals() as stop_requested:
+        with kept_signals():
+            libc.signal(signal.SIGTERM, ignore)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop_requested()
+        assert stop_requested()
+    with stop_signals() as stop_requested:
+        with kept_signals():
+            libc.signal(signal.SIGTERM, ignore)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop_requested()

@@ -4,8 +4,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
-import signal
 
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from im2txt.configuration import (
 )
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
-from im2txt.training.train_step import Trainer
 from im2txt.training.training_run import train
 
 
@@ -64,32 +61,6 @@ def finished(features, tmp_path_factory):
     workdir = str(tmp_path_factory.mktemp("finished"))
     train(experiment(features), workdir)
     return workdir
-
-
-def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(features, finished, tmp_path, capsys):
-    train_steps = Trainer.train_steps
-
-    def interrupted(trainer, batches, num_steps):
-        metrics = train_steps(trainer, batches, num_steps)
-        if trainer.step - num_steps < 11 <= trainer.step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return metrics
-
-    workdir = str(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_steps", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(experiment(features), workdir)
-    stopped_at = int(re.search(r"Stopped at step (\d+)", capsys.readouterr().out)[1])
-    assert 11 <= stopped_at < 20
-    train(experiment(features), workdir)
-    assert f"Resuming at step {stopped_at}" in capsys.readouterr().out
-    expected, actual = final_variables(finished), final_variables(workdir)
-    assert expected.keys() == actual.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(actual[name], value, err_msg=name)
-    steps = [(row["kind"], row["step"]) for row in rows(workdir)]
-    assert steps == [(row["kind"], row["step"]) for row in rows(finished)]
 
 
 def test_every_validation_and_interval_is_logged(features, finished):
