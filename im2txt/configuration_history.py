@@ -96,6 +96,10 @@ ADDED: dict[int, dict[str, Any]] = {
         "training.stop_above_perplexity": 0.0,
         "training.accumulation_steps": 1,
         "training.start_deadline_secs": 600.0,
+        "training.caption_every_epochs": 0.0,
+        "training.caption_images": 1000,
+        "training.best_by": "perplexity",
+        "training.sample_images": 0,
     },
 }
 """By version, the fields that came with it, with the values that leave everything as it was before.

@@ -81,6 +81,10 @@ RANGES = [
     ("training", "early_stopping_evaluations", [-1], [0], NOT_NEGATIVE),
     ("training", "seed", [-1], [0], NOT_NEGATIVE),
     ("training", "logical_devices", [-1], [0], NOT_NEGATIVE),
+    ("training", "caption_every_epochs", [-0.5], [0.0, 0.5], NOT_NEGATIVE),
+    ("training", "caption_images", [1], [2], "must be at least 2"),
+    ("training", "sample_images", [-1], [0], NOT_NEGATIVE),
+    ("training", "best_by", ["bleu"], ["perplexity"], "must be one of perplexity, cider"),
     ("input", "padded_caption_length", [-1, 1], [0, 2], "must be 0 or at least 2, for `<S>` and `</S>`"),
     ("decoding", "beam_size", [0, 101], [1, 100], "must be in 1 to 100"),
     ("decoding", "max_caption_length", [1], [2], "must be at least 2"),
@@ -250,7 +254,8 @@ def test_config_json_gives_the_same_experiment_back():
 
 def test_a_field_absent_from_config_json_has_the_value_of_its_time_not_today_s(monkeypatch):
     config = ExperimentConfig.from_json('{"decoding": {"beam_size": 5}}')
-    assert config == ExperimentConfig(decoding=DecodingConfig(beam_size=5))  # No default has changed yet.
+    # Runs of then showed no samples.
+    assert config == ExperimentConfig(decoding=DecodingConfig(beam_size=5), training=TrainingConfig(sample_images=0))
     # As if the default had been another one in the first version, and a later field had to be 4 to change nothing.
     monkeypatch.setitem(configuration_history.FIRST_VERSION, "decoding.max_caption_length", 9)
     monkeypatch.setitem(configuration_history.ADDED[2], "decoding.no_repeat_ngram_size", 4)

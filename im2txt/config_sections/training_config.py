@@ -7,6 +7,8 @@ from typing import Literal
 
 from im2txt.config_sections.checks import check, check_types
 
+BestBy = Literal["perplexity", "cider"]
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
@@ -22,12 +24,21 @@ class TrainingConfig:
     """Steps between two log lines."""
     eval_every_epochs: float = 1.0
     """Epochs between two validations."""
+    caption_every_epochs: float = 0.0
+    """Epochs between two validations by CIDEr-D, of the most probable words one by one (beam size 1); 0 never does."""
+    caption_images: int = 1000
+    """Photographs of the validation split that are captioned for it, drawn once."""
+    best_by: BestBy = "perplexity"
+    """Which of both chooses the best checkpoint, and stops early."""
+    sample_images: int = 6
+    """Photographs whose captions are shown at each validation in TensorBoard and on the page of runs, drawn once; 0
+    shows none."""
     checkpoint_every_secs: float = 600.0
     """Seconds between two checkpoints; the end and Ctrl-C save too."""
     keep_checkpoints: int = 3
     """Latest checkpoints kept, besides the best."""
     early_stopping_evaluations: int = 0
-    """Stop after so many validations without a better perplexity; 0 never stops early."""
+    """Stop after so many validations without a better one, by the figure that `best_by` names; 0 never stops early."""
     stop_above_perplexity: float = 0.0
     """End the run with an error at a validation whose perplexity is above this; 0 never does."""
     accumulation_steps: int = 1
@@ -56,6 +67,11 @@ class TrainingConfig:
             check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "must be at least 1")
         for name in ("early_stopping_evaluations", "stop_above_perplexity", "seed", "logical_devices"):
             check(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must not be negative")
+        for name in ("caption_every_epochs", "sample_images"):
+            check(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must not be negative")
+        check(self.caption_images >= 2, "training.caption_images", self.caption_images, "must be at least 2")
+        by_captions = self.best_by != "cider" or self.caption_every_epochs > 0
+        check(by_captions, "training.best_by", self.best_by, "needs caption_every_epochs above 0")
         check(
             self.logical_devices == 0 or self.distribution == "mirrored",
             "training.logical_devices",

@@ -35,7 +35,7 @@ def build_total_loss(
         strategy: where it is computed. The batches are then those of a distributed dataset, and the result, the same on
             every worker, is that of all their parts together.
 
-    Every word of the batches counts once; sums are float64. The graph is traced once and serves all later calls.
+    Every word of the batches counts once; sums are float64. The graph is traced for a few shapes at most.
     """
     import tensorflow as tf  # Deferred: whoever adds up what others have computed does without.
 

@@ -134,7 +134,17 @@ def save_numbered(directory: str, step: int, keep: int, variables: Mapping[str, 
     for old in paths[keep:]:
         _remove(old)
     with _written_whole(path):
-        tf.compat.v1.train.update_checkpoint_state(directory, path, paths[keep - 1 :: -1])
+        _write_note(directory, path, paths[keep - 1 :: -1])
+
+
+def _write_note(directory: str, latest: str, paths: Sequence[str]) -> None:
+    """Writes the file by which `tf.train.latest_checkpoint` and others' tools find a folder's checkpoints."""
+    lines = [f'model_checkpoint_path: "{os.path.basename(latest)}"']
+    lines += [f'all_model_checkpoint_paths: "{os.path.basename(path)}"' for path in paths]
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}checkpoint")
+    with tf.io.gfile.GFile(temporary, "w") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+    tf.io.gfile.rename(temporary, os.path.join(directory, "checkpoint"), overwrite=True)
 
 
 def list_checkpoints(directory: str) -> list[str]:

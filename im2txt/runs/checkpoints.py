@@ -1,7 +1,7 @@
 """Which checkpoints a run has, and what of them is restored where.
 
     WORKDIR/checkpoints/    the latest, with everything a resumed run needs
-    WORKDIR/best/           the one with the best validation perplexity, as complete
+    WORKDIR/best/           the one with the best validation, as complete
     WORKDIR/encoder/        the weights of an encoder that is not trained, once
 
 Variables are saved under their stable names, not under the names of Python attributes or Keras layers' positions.

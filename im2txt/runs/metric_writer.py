@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from im2txt.runs.run_files import METRICS_NAME
@@ -74,6 +75,25 @@ class MetricWriter:
         summary = tf.compat.v1.Summary()
         for name, value in values.items():
             summary.value.add(tag=f"{kind}/{name}", simple_value=value)
+        self._write_summary(step, summary)
+
+    def write_picture(self, tag: str, step: int, picture: np.ndarray) -> None:
+        """Shows a picture, uint8 [H, W, 3], among TensorBoard's images."""
+        summary = tf.compat.v1.Summary()
+        encoded = tf.io.encode_png(picture).numpy()
+        height, width = picture.shape[:2]
+        summary.value.add(tag=tag).image.MergeFrom(
+            tf.compat.v1.Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+        )
+        self._write_summary(step, summary)
+
+    def write_text(self, tag: str, step: int, text: str) -> None:
+        """Shows text, which TensorBoard reads as Markdown, among its texts."""
+        with self._summaries.as_default():
+            tf.summary.text(tag, text, step)
+        self._summaries.flush()
+
+    def _write_summary(self, step: int, summary: tf.compat.v1.Summary) -> None:
         with self._summaries.as_default():
             tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
         self._summaries.flush()

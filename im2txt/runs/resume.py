@@ -22,6 +22,8 @@ FREE = {
     "training.early_stopping_evaluations": "how long to train",
     "training.stop_above_perplexity": "how long to train",
     "training.eval_every_epochs": "when to look, not what is trained",
+    "training.caption_every_epochs": "when to look, not what is trained",
+    "training.sample_images": "when to look, not what is trained",
     "training.log_every_steps": "when to look, not what is trained",
     "training.steps_per_call": "when to look, not what is trained",
     "training.checkpoint_every_secs": "what is kept, not what is trained",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from im2txt.runs.run_files import SAMPLES_NAME
+from im2txt.system import storage
 
 _MARGIN = 8
 _FONT_PIXELS = 18
@@ -28,33 +28,46 @@ class SampleCaption:
 
 def append_samples(workdir: str, step: int, samples: Sequence[SampleCaption]) -> None:
     """Adds one row, `{"step": ..., "samples": [...]}`, to `WORKDIR/samples.jsonl`."""
-    row = {"step": step, "samples": [dataclasses.asdict(sample) for sample in samples]}
-    with open(os.path.join(workdir, SAMPLES_NAME), "a", encoding="utf-8") as file:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    storage.append_text(storage.join(workdir, SAMPLES_NAME), _line(step, samples))
+
+
+def drop_later_samples(workdir: str, last_step: int) -> None:
+    """Removes the rows of steps past `last_step`, which a resumed run will write again.
+
+    Raises:
+        ValueError: as `read_samples`.
+    """
+    path = storage.join(workdir, SAMPLES_NAME)
+    if storage.exists(path):
+        kept = (_line(step, samples) for step, samples in read_samples(workdir).items() if step <= last_step)
+        storage.write_text(path, "".join(kept))
 
 
 def read_samples(workdir: str) -> dict[int, list[SampleCaption]]:
-    """Returns the samples by step, in order of the step; a step written twice, by a resumed run, counts once.
+    """Returns the samples by step, in order of the step; a step written twice counts once.
 
     Raises:
         ValueError: naming the line that is no row of samples. A last line without its end is one being written.
     """
-    path = os.path.join(workdir, SAMPLES_NAME)
+    path = storage.join(workdir, SAMPLES_NAME)
     by_step: dict[int, list[SampleCaption]] = {}
-    if not os.path.exists(path):
-        return by_step
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):
-                break
-            try:
-                row = json.loads(line)
-                by_step[row["step"]] = [SampleCaption(**sample) for sample in row["samples"]]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path}, line {number}: {line.strip()[:80]!r} is no row of samples: {error!r}."
-                ) from error
+    text = storage.read_bytes(path).decode(errors="replace") if storage.exists(path) else ""
+    for number, line in enumerate(io.StringIO(text), start=1):  # A name may hold what `splitlines` takes for an end.
+        if not line.endswith("\n"):
+            break
+        try:
+            row = json.loads(line)
+            by_step[row["step"]] = [SampleCaption(**sample) for sample in row["samples"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number}: {line.strip()[:80]!r} is no row of samples: {error!r}."
+            ) from error
     return dict(sorted(by_step.items()))
+
+
+def _line(step: int, samples: Sequence[SampleCaption]) -> str:
+    row = {"step": step, "samples": [dataclasses.asdict(sample) for sample in samples]}
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def draw_captioned(encoded_image: bytes, captions: Sequence[str], width: int = 480) -> np.ndarray:

@@ -14,7 +14,7 @@ epochs and windows before it are skipped without reading, and the raw examples o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -130,6 +130,43 @@ def evaluation_batches(
         )
         batches = batches.concatenate(_empty_batches(batches)).take(num_steps * layout.local_replicas)
     return batches
+
+
+def photograph_batches(
+    folder: ShardFolder, split: str, image_format: ImageFormat | None, batch_size: int, positions: Sequence[int]
+) -> tf.data.Dataset:
+    """Returns some of a split's photographs, without captions: `image_id` and `images` or `features`.
+
+    Args:
+        folder: the shards.
+        split: name of the split.
+        image_format: how to prepare photographs; None for feature shards.
+        batch_size: photographs per batch.
+        positions: places, in the order of `image_ids`, of the examples that come; only they are decoded.
+    """
+
+    def finish(batch: Tensors) -> Tensors:
+        batch = {name: value for name, value in batch.items() if name != "caption_ids"}
+        return _with_images(batch, _preparer(image_format)) if image_format else _with_float32(batch)
+
+    wanted = tf.constant(positions, tf.int64)
+    chosen = (
+        _evaluation_examples(folder, split)
+        .enumerate()
+        .filter(lambda position, _: tf.reduce_any(wanted == position))
+        .take(len(positions))
+        .map(lambda _, example: example)
+    )
+    batches = chosen.padded_batch(batch_size, padding_values=_padding_values(chosen))
+    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+
+
+def image_ids(folder: ShardFolder, split: str, batch_size: int) -> tf.data.Dataset:
+    """Returns the ids of a split's examples, int64 [up to batch_size], shard after shard.
+
+    A photograph's comes once per example that holds it: once in layout `image`, once per caption in layout `pair`.
+    """
+    return _evaluation_examples(folder, split).map(lambda example: example["image_id"]).batch(batch_size)
 
 
 def _check_fit(folder: ShardFolder, config: InputConfig, image_format: ImageFormat | None) -> None:

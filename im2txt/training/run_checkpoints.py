@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from im2txt.config_sections.training_config import BestBy
 from im2txt.runs import checkpoint_files, checkpoints
 from im2txt.runs.checkpoints import AVERAGE, GLOBAL_STEP, named
 from im2txt.runs.run_files import BEST_DIRECTORY, LATEST_DIRECTORY
@@ -25,6 +26,7 @@ class RunCheckpoints:
         keep: int,
         progress: Mapping[str, tf.Variable] | None = None,
         writes: bool = True,
+        best_by: BestBy = "perplexity",
     ):
         """Keeps the parts; nothing is restored yet.
 
@@ -34,15 +36,18 @@ class RunCheckpoints:
             keep: latest checkpoints kept.
             progress: what else is saved, by name; checkpoints of older versions may lack it.
             writes: whether this process is the one that saves; the others only restore.
+            best_by: the figure that tells which validation is the best: the lowest perplexity, or the highest CIDEr-D.
         """
-        self.best_perplexity = tf.Variable(float("inf"), dtype=tf.float64, trainable=False)
+        self._is_lower_better = best_by == "perplexity"
+        worst = float("inf") if self._is_lower_better else float("-inf")
+        self.best_value = tf.Variable(worst, dtype=tf.float64, trainable=False)
         self.evaluations_since_best = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._workdir, self._keep, self._writes = workdir, keep, writes
         self._trainer = trainer
         self._variables = (
             {
                 GLOBAL_STEP: trainer.global_step,
-                "best_perplexity": self.best_perplexity,
+                f"best_{best_by}": self.best_value,
                 "evaluations_since_best": self.evaluations_since_best,
             }
             | named("model", trainer.captioner.variables)
@@ -80,19 +85,23 @@ class RunCheckpoints:
             self._write(LATEST_DIRECTORY, self._keep)
             self._saved_state = self._state()
 
-    def save_if_best(self, perplexity: float) -> bool:
-        """Takes note of a validation; saves and returns True if it is the best so far."""
-        if perplexity >= float(self.best_perplexity):
+    def is_best(self, value: float) -> bool:
+        """Whether a validation is better than all before; one that is no number never is."""
+        best = float(self.best_value)
+        return value < best if self._is_lower_better else value > best
+
+    def note_validation(self, value: float) -> None:
+        """Takes note of a validation; saves if it is the best so far."""
+        if not self.is_best(value):
             self.evaluations_since_best.assign_add(1)
-            return False
-        self.best_perplexity.assign(perplexity)
+            return
+        self.best_value.assign(value)
         self.evaluations_since_best.assign(0)
         self._write(BEST_DIRECTORY, 1)
-        return True
 
     def _state(self) -> tuple[float, ...]:
         """What tells two states of one run apart: nothing else changes while none of these does."""
-        return float(self._trainer.step), float(self.best_perplexity), float(self.evaluations_since_best)
+        return float(self._trainer.step), float(self.best_value), float(self.evaluations_since_best)
 
     def _write(self, directory: str, keep: int) -> None:
         if self._writes:

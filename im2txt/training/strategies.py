@@ -54,9 +54,9 @@ class Distribution:
         """Returns whether the flag is set in any worker: the same answer in all of them."""
         return self._sum(float(flag)) > 0
 
-    def of_chief(self, value: int) -> int:
-        """Returns the chief's value, which must be below 2**53."""
-        return int(self._sum(float(value) if self.layout.is_chief else 0.0) / self.layout.local_replicas)
+    def of_chief(self, value: float) -> float:
+        """Returns the chief's value, the same in all workers; an int must be below 2**53."""
+        return self._sum(float(value) if self.layout.is_chief else 0.0) / self.layout.local_replicas
 
     def wait(self) -> None:
         """Returns when all workers have come this far."""

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from im2txt.configuration import NO_WEIGHTS, ExperimentConfig
-from im2txt.metrics.perplexity import build_perplexity
 from im2txt.model.decoders.registry import check_feature_rank
 from im2txt.model.image_encoder import ImageEncoder, image_format
 from im2txt.runs import checkpoints, run_folder
@@ -18,15 +17,16 @@ from im2txt.runs.frozen_encoder import keep_encoder, keep_feature_encoder
 from im2txt.runs.initial_weights import load_initial_weights
 from im2txt.runs.metric_writer import MetricWriter
 from im2txt.runs.run_files import CONFIG_NAME
+from im2txt.runs.sample_captions import drop_later_samples
 from im2txt.shards.example_sequence import examples_per_epoch
-from im2txt.shards.input_pipeline import evaluation_batches, training_batches
+from im2txt.shards.input_pipeline import training_batches
 from im2txt.shards.long_captions import long_captions_named
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
 from im2txt.system.folder_lock import folder_lock
 from im2txt.system.stop_signals import stop_signals
 from im2txt.text.vocabulary import Vocabulary
-from im2txt.training import actions
+from im2txt.training import actions, run_validation
 from im2txt.training.fed_words import FedWords
 from im2txt.training.optimization import Optimizer, learning_rate
 from im2txt.training.run_checkpoints import RunCheckpoints
@@ -35,8 +35,7 @@ from im2txt.training.run_schedule import RunSchedule
 from im2txt.training.strategies import Distribution, build_distribution, check_workers
 from im2txt.training.train_step import Trainer
 from im2txt.training.training_loop import Action, run_steps
-
-_VALIDATION_BATCH_SIZE = 32
+from im2txt.training.validation import is_out_of_patience
 
 
 def train(config: ExperimentConfig, workdir: str) -> str:
@@ -94,6 +93,7 @@ class _Run:
             config.training.keep_checkpoints,
             self._progress.variables,
             writes=distribution.layout.is_chief,
+            best_by=config.training.best_by,
         )
         self._image_format = image_format(config.encoder) if folder.manifest.encoder is None else None
 
@@ -112,7 +112,7 @@ class _Run:
         step = self._trainer.step
         if step >= self._schedule.total_steps:
             return f"finished at step {step} of {self._schedule.total_steps}"
-        if actions.is_out_of_patience(self._saved, self._config.training.early_stopping_evaluations):
+        if is_out_of_patience(self._saved, self._config.training.early_stopping_evaluations):
             return f"stopped early at step {step} of {self._schedule.total_steps}"
         return ""
 
@@ -136,9 +136,21 @@ class _Run:
         config, distribution, trainer, progress = self._config, self._distribution, self._trainer, self._progress
         steps_per_epoch = self._schedule.steps_per_epoch
         is_chief = distribution.layout.is_chief
+        if is_chief:
+            drop_later_samples(self._workdir, trainer.step)
         with MetricWriter(self._workdir, trainer.step) if is_chief else contextlib.nullcontext() as writer:
             log = actions.RunLog(writer, progress, steps_per_epoch)
             stop = actions.StopOnSignal(stop_requested, distribution)
+            parts = run_validation.ValidationParts(
+                config,
+                self._folder,
+                self._image_format,
+                self._vocabulary,
+                trainer,
+                distribution,
+                self._schedule,
+                progress,
+            )
             between_steps: list[Action] = [
                 actions.Guard(trainer.step),
                 actions.LogSteps(
@@ -149,15 +161,8 @@ class _Run:
                     config.input.batch_size * config.input.captions_per_image,
                     trainer,
                 ),
-                actions.Validate(
-                    log,
-                    progress,
-                    self._schedule,
-                    self._build_validation(),
-                    self._saved,
-                    config.training.early_stopping_evaluations,
-                    config.training.stop_above_perplexity,
-                ),
+                *run_validation.build_samples(parts, self._workdir, writer),
+                *run_validation.build_validations(parts, log, self._saved),
                 actions.SaveRegularly(self._saved, progress, distribution, config.training.checkpoint_every_secs),
                 stop,
             ]
@@ -187,19 +192,6 @@ class _Run:
             )
         )
 
-    def _build_validation(self) -> Callable[[], tuple[float, int]]:
-        split = self._config.input.val_split
-        batches = self._distribution.batches(
-            lambda layout: evaluation_batches(self._folder, split, self._image_format, _VALIDATION_BATCH_SIZE, layout)
-        )
-        perplexity = build_perplexity(self._trainer.captioner.word_losses, self._distribution.strategy)
-
-        def validate() -> tuple[float, int]:
-            with self._trainer.average.in_place():
-                return perplexity(batches)
-
-        return validate
-
 
 def _open_folder(config: ExperimentConfig) -> ShardFolder:
     """Opens the shards after checking all that the run will read of them: the first validation may be hours away."""
@@ -208,6 +200,8 @@ def _open_folder(config: ExperimentConfig) -> ShardFolder:
     folder = ShardFolder.open(config.input.data_dir)
     for split in (config.input.train_split, config.input.val_split):
         folder.shard_paths(split)
+    if config.training.caption_every_epochs:
+        folder.read_references(config.input.val_split)
     if folder.manifest.encoder is not None:
         run_folder.check_features(folder.manifest.encoder, config.encoder)
     check_feature_rank(config.decoder.name, config.encoder.feature_rank)

@@ -51,6 +51,8 @@ def test_exactly_this_is_free():
         "training.early_stopping_evaluations",
         "training.stop_above_perplexity",
         "training.eval_every_epochs",
+        "training.caption_every_epochs",
+        "training.sample_images",
         "training.log_every_steps",
         "training.steps_per_call",
         "training.checkpoint_every_secs",

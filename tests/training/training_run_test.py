@@ -32,7 +32,7 @@ def features(tmp_path_factory):
 
 
 def experiment(dataset, epochs=4.0, **training):
-    defaults = {"steps_per_call": 3, "log_every_steps": 5, "checkpoint_every_secs": 1e9}
+    defaults = {"steps_per_call": 3, "log_every_steps": 5, "checkpoint_every_secs": 1e9, "sample_images": 0}
     return ExperimentConfig(
         input=InputConfig(data_dir=dataset.data_dir, batch_size=4, shuffle_buffer_examples=10, bucketing_batches=2),
         encoder=EncoderConfig(backbone="SmallCNN", weights="none", crop_fraction=1.0),
