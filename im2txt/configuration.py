@@ -14,7 +14,18 @@ from typing import Any
 
 from im2txt import configuration_history
 from im2txt.config_sections.checks import check
-from im2txt.config_sections.decoder_config import DecoderConfig, ShowAndTellConfig, decoder_class
+from im2txt.config_sections.decoder_config import (
+    DecoderConfig,
+    MergeConfig,
+    NeuralTalkLstmConfig,
+    NeuralTalkRnnConfig,
+    ShowAndTellConfig,
+    SoftAttentionConfig,
+    TransformerConfig,
+    WholeDescriptionConfig,
+    WordByWordConfig,
+    decoder_class,
+)
 from im2txt.config_sections.decoding_config import DecodingConfig
 from im2txt.config_sections.encoder_config import IMAGENET_WEIGHTS, NO_WEIGHTS, EncoderConfig, ResizeMethod
 from im2txt.config_sections.input_config import InputConfig
@@ -28,11 +39,18 @@ __all__ = [
     "ExperimentConfig",
     "IMAGENET_WEIGHTS",
     "InputConfig",
+    "MergeConfig",
     "NO_WEIGHTS",
+    "NeuralTalkLstmConfig",
+    "NeuralTalkRnnConfig",
     "OptimizationConfig",
     "ResizeMethod",
     "ShowAndTellConfig",
+    "SoftAttentionConfig",
     "TrainingConfig",
+    "TransformerConfig",
+    "WholeDescriptionConfig",
+    "WordByWordConfig",
 ]
 
 

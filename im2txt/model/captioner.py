@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from im2txt.model.decoders.caption_decoder import CaptionDecoder, State
+from im2txt.model.decoders.caption_decoder import AttendingDecoder, CaptionDecoder, State
 from im2txt.model.image_encoder import ImageEncoder
-from im2txt.model.losses import word_losses
+from im2txt.model.losses import attention_penalties, word_losses
 
 StepFn = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 
@@ -69,6 +69,8 @@ class Captioner:
     ) -> tf.Tensor:
         """Cross entropy of the batch's real words; only they pass through the output layer.
 
+        What training adds for where an attending decoder looks is spread evenly over each caption's words.
+
         Args:
             batch: see the class.
             dropout_seed: int64 [2] in training, None otherwise.
@@ -78,11 +80,35 @@ class Captioner:
             float32 [M], nats, M being the number of True in the mask.
         """
         features = self.features(batch, training=dropout_seed is not None)
-        outputs = self.decoder.unroll(features, batch["input_ids"], dropout_seed)  # [B, T, U]
+        penalties = None
+        if isinstance(self.decoder, AttendingDecoder) and self.decoder.attention_penalty and dropout_seed is not None:
+            outputs, attention = self.decoder.attend(features, batch["input_ids"], dropout_seed)
+            penalties = self.decoder.attention_penalty * attention_penalties(attention, batch["mask"])  # [B]
+        else:
+            outputs = self.decoder.unroll(features, batch["input_ids"], dropout_seed)  # [B, T, U]
         real = tf.where(tf.reshape(batch["mask"], [-1]))[:, 0]  # [M]
         outputs = tf.gather(tf.reshape(outputs, [-1, outputs.shape[-1]]), real)  # [M, U]
         target_ids = tf.gather(tf.reshape(batch["target_ids"], [-1]), real)
-        return word_losses(self.decoder.logits(outputs), target_ids, label_smoothing)
+        losses = word_losses(self.decoder.logits(outputs), target_ids, label_smoothing)
+        if penalties is not None:
+            per_word = penalties / tf.reduce_sum(tf.cast(batch["mask"], tf.float32), axis=1)
+            losses += tf.gather(per_word, real // tf.shape(batch["mask"], tf.int64)[1])
+        return losses
+
+    def attention_maps(self, features: tf.Tensor, word_ids: tf.Tensor) -> tf.Tensor | None:
+        """Where the decoder looks while it says captions.
+
+        Args:
+            features: float32 [I, P, C].
+            word_ids: int32 [B, L], `<S>` first.
+
+        Returns:
+            float32 [B, L - 1, P], of each word but `<S>` how much of the attention before it was on each place; None if
+            the decoder does not attend to places.
+        """
+        if not isinstance(self.decoder, AttendingDecoder):
+            return None
+        return self.decoder.attend(features, word_ids[:, :-1])[1]
 
     def start(self, batch: dict[str, tf.Tensor], num_steps: int) -> tuple[State, StepFn]:
         """Looks at photographs, to caption them.

@@ -5,7 +5,7 @@ A decoder sees features and word ids, never files, images or beams.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -79,6 +79,26 @@ class CaptionDecoder(Protocol):
 
     def logits(self, outputs: tf.Tensor) -> tf.Tensor:
         """Turns outputs float32 [M, U] into logits float32 [M, V]."""
+
+
+@runtime_checkable
+class AttendingDecoder(CaptionDecoder, Protocol):
+    """A decoder that looks at places of the photograph, and tells at which.
+
+    Attributes:
+        attention_penalty: weight in training of the doubly stochastic penalty; see `losses.attention_penalties`.
+    """
+
+    attention_penalty: float
+
+    def attend(
+        self, features: tf.Tensor, input_ids: tf.Tensor, dropout_seed: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Feeds whole captions as `unroll`, with the same outputs.
+
+        Returns:
+            The outputs, and float32 [B, T, P], how much of the attention before word t was on place p; sums to 1.
+        """
 
 
 def log_frequencies(word_counts: np.ndarray) -> np.ndarray:

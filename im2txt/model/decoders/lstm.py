@@ -1,7 +1,8 @@
 """The LSTM: one step, and a whole sequence with a gradient written for speed.
 
 Gates stand in the order of Keras (input, forget, cell, output), the forget gate's +1 is part of the stored bias, and
-h' = o * tanh(c').  Source: Hochreiter & Schmidhuber 1997; forget bias after Jozefowicz et al. 2015.
+h' = o * tanh(c'), or o * c' as NeuralTalk has it.  Source: Hochreiter & Schmidhuber 1997; forget bias after Jozefowicz
+et al. 2015.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 
 def lstm_step(
-    projected: tf.Tensor, h: tf.Tensor, c: tf.Tensor, recurrent_kernel: tf.Tensor
+    projected: tf.Tensor, h: tf.Tensor, c: tf.Tensor, recurrent_kernel: tf.Tensor, tanh_cell: bool = True
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Takes one step.
 
@@ -21,15 +22,18 @@ def lstm_step(
         h: float [B, U], last output.
         c: float [B, U], last cell state.
         recurrent_kernel: float [U, 4U].
+        tanh_cell: whether the cell passes tanh on its way to the output.
 
     Returns:
         The new h and c, each [B, U].
     """
     gates, c = _gates_and_cell(projected, h, c, recurrent_kernel)
-    return gates[3] * tf.tanh(c), c
+    return gates[3] * (tf.tanh(c) if tanh_cell else c), c
 
 
-def lstm_sequence(projected: tf.Tensor, recurrent_kernel: tf.Tensor, compute_dtype: tf.DType = tf.float32) -> tf.Tensor:
+def lstm_sequence(
+    projected: tf.Tensor, recurrent_kernel: tf.Tensor, compute_dtype: tf.DType = tf.float32, tanh_cell: bool = True
+) -> tf.Tensor:
     """Runs the LSTM over a sequence from the zero state.
 
     Equals repeated `lstm_step`. The gradient of the recurrent kernel is one product over all steps after the backward
@@ -39,6 +43,7 @@ def lstm_sequence(projected: tf.Tensor, recurrent_kernel: tf.Tensor, compute_dty
         projected: float32 [T, B, 4U], time first: the inputs times the kernel plus the bias.
         recurrent_kernel: float32 [U, 4U].
         compute_dtype: dtype of the matrix products; states stay float32.
+        tanh_cell: see `lstm_step`.
 
     Returns:
         float32 [T, B, U], the outputs h.
@@ -47,10 +52,10 @@ def lstm_sequence(projected: tf.Tensor, recurrent_kernel: tf.Tensor, compute_dty
     @tf.custom_gradient
     def run(projected: tf.Tensor, recurrent_kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., object]]:
         kernel = tf.cast(recurrent_kernel, compute_dtype)
-        outputs, gates, cells = _forward(projected, kernel)
+        outputs, gates, cells = _forward(projected, kernel, tanh_cell)
 
         def gradient(d_outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return _backward(d_outputs, outputs, gates, cells, kernel)
+            return _backward(d_outputs, outputs, gates, cells, kernel, tanh_cell)
 
         return outputs, gradient
 
@@ -66,7 +71,7 @@ def _gates_and_cell(
     return [i, f, g, o], f * c + i * g
 
 
-def _forward(projected: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _forward(projected: tf.Tensor, kernel: tf.Tensor, tanh_cell: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns outputs [T, B, U], activated gates [T, B, 4U] and cell states [T, B, U]."""
     num_steps = tf.shape(projected)[0]
     num_units = kernel.shape[0]
@@ -75,7 +80,7 @@ def _forward(projected: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 
     def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *arrays: tf.TensorArray) -> tuple:
         gates, c = _gates_and_cell(projected[t], h, c, kernel)
-        h = gates[3] * tf.tanh(c)
+        h = gates[3] * (tf.tanh(c) if tanh_cell else c)
         values = (h, tf.concat(gates, -1), c)
         return t + 1, h, c, *(array.write(t, value) for array, value in zip(arrays, values, strict=True))
 
@@ -85,7 +90,7 @@ def _forward(projected: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 
 
 def _backward(
-    d_outputs: tf.Tensor, outputs: tf.Tensor, gates: tf.Tensor, cells: tf.Tensor, kernel: tf.Tensor
+    d_outputs: tf.Tensor, outputs: tf.Tensor, gates: tf.Tensor, cells: tf.Tensor, kernel: tf.Tensor, tanh_cell: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the gradients of `projected` [T, B, 4U] and of the recurrent kernel [U, 4U]."""
     num_steps = tf.shape(outputs)[0]
@@ -96,15 +101,15 @@ def _backward(
 
     def body(t: tf.Tensor, d_h: tf.Tensor, d_c: tf.Tensor, array: tf.TensorArray) -> tuple:
         i, f, g, o = tf.split(gates[t], 4, axis=-1)
-        tanh_c = tf.tanh(cells[t])
+        shown = tf.tanh(cells[t]) if tanh_cell else cells[t]
         d_h += d_outputs[t]
-        d_c += d_h * o * (1.0 - tanh_c * tanh_c)
+        d_c += d_h * o * (1.0 - shown * shown) if tanh_cell else d_h * o
         d_z = tf.concat(
             [
                 d_c * g * i * (1.0 - i),
                 d_c * before[t] * f * (1.0 - f),
                 d_c * i * (1.0 - g * g),
-                d_h * tanh_c * o * (1.0 - o),
+                d_h * shown * o * (1.0 - o),
             ],
             axis=-1,
         )  # [B, 4U]

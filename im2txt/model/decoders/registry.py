@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from im2txt.model.decoders.caption_decoder import CaptionDecoder
+from im2txt.model.decoders.merge import MergeDecoder
+from im2txt.model.decoders.neuraltalk_lstm import NeuralTalkLstmDecoder
+from im2txt.model.decoders.neuraltalk_rnn import NeuralTalkRnnDecoder
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
+from im2txt.model.decoders.soft_attention import SoftAttentionDecoder
+from im2txt.model.decoders.transformer import TransformerDecoder
+from im2txt.model.decoders.whole_description import WholeDescriptionDecoder
+from im2txt.model.decoders.word_by_word import WordByWordDecoder
 
-DECODERS: dict[str, type[CaptionDecoder]] = {"show_and_tell": ShowAndTellDecoder}
+DECODERS: dict[str, type[CaptionDecoder]] = {
+    "show_and_tell": ShowAndTellDecoder,
+    "neuraltalk_lstm": NeuralTalkLstmDecoder,
+    "neuraltalk_rnn": NeuralTalkRnnDecoder,
+    "merge": MergeDecoder,
+    "word_by_word": WordByWordDecoder,
+    "whole_description": WholeDescriptionDecoder,
+    "soft_attention": SoftAttentionDecoder,
+    "transformer": TransformerDecoder,
+}
 
 _FEATURES = {1: "one vector per photograph [F]", 2: "a grid of vectors per photograph [P, C]"}
 _POOLING = {1: "avg or max or flatten", 2: "grid"}

@@ -12,7 +12,7 @@ from im2txt.model.decoders.caption_decoder import log_frequencies
 
 
 class WeightedDecoder(tf.Module):
-    """Holds a decoder's weights, `word_embedding`, `logits/kernel` and `logits/bias` among them.
+    """Holds a decoder's weights: `logits/kernel`, `logits/bias`, `word_embedding` if it reads words, and its own.
 
     Attributes:
         vocab_size: V.
@@ -86,3 +86,30 @@ def uniform_weights(shapes: Mapping[str, tuple[int, ...]], scale: float, seed: i
     """Returns first values for weights of these shapes, uniform in plus or minus `scale`, in the order given."""
     generator = np.random.default_rng(seed)
     return {name: generator.uniform(-scale, scale, shape) for name, shape in shapes.items()}
+
+
+def dense_weights(name: str, num_inputs: int, num_units: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
+    """Returns a kernel [I, O] and a bias [O] as Keras starts them: Glorot's uniform range, and 0."""
+    return {f"{name}/kernel": _glorot((num_inputs, num_units), generator), f"{name}/bias": np.zeros(num_units)}
+
+
+def lstm_weights(name: str, num_inputs: int, num_units: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
+    """Returns an LSTM's kernels and bias as Keras starts them: Glorot's range, orthogonal rows, 1 for forget gates."""
+    square = generator.normal(size=(4 * num_units, num_units))
+    orthogonal, upper = np.linalg.qr(square)
+    orthogonal *= np.sign(np.diag(upper))
+    return {
+        f"{name}/kernel": _glorot((num_inputs, 4 * num_units), generator),
+        f"{name}/recurrent_kernel": orthogonal.T,
+        f"{name}/bias": np.repeat([0.0, 1.0, 0.0, 0.0], num_units),
+    }
+
+
+def embedding_weights(vocab_size: int, size: int, generator: np.random.Generator) -> np.ndarray:
+    """Returns a table of words [V, E] as Keras starts it: uniform in plus or minus 0.05."""
+    return generator.uniform(-0.05, 0.05, (vocab_size, size))
+
+
+def _glorot(shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
+    limit = np.sqrt(6 / sum(shape))
+    return generator.uniform(-limit, limit, shape)

@@ -1,5 +1,6 @@
 """The names a configuration may give are those of the registry, and each decoder refuses features it cannot look at."""
 
+import numpy as np
 import pytest
 
 from im2txt.config_sections.decoder_config import DECODER_CONFIGS
@@ -14,7 +15,7 @@ def test_every_name_of_the_configuration_has_a_decoder_and_no_other():
 
 def test_every_decoder_is_built_from_the_same_arguments_and_does_what_training_and_search_ask():
     for name, build in DECODERS.items():
-        decoder = build(DECODER_CONFIGS[name](), 7, {1: (3,), 2: (2, 3)}[build.feature_ranks[0]], 1, None)
+        decoder = build(DECODER_CONFIGS[name](), 7, {1: (3,), 2: (2, 3)}[build.feature_ranks[0]], 1, np.ones(7))
         assert decoder.vocab_size == 7
         assert decoder.variables
         for asked in ("start", "step", "unroll", "logits"):
