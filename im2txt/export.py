@@ -23,6 +23,8 @@ class ExportFlags:
     """Folder of the run whose best checkpoint is exported."""
     output_dir: str
     """Folder of the SavedModel; it must not be there yet."""
+    tflite: bool = False
+    """Write captioner.tflite beside the model too: pixels to ids of words, in TensorFlow Lite's own operators."""
     decoding: DECODING = DecodingFlags()
 
 
@@ -37,6 +39,10 @@ def main() -> None:
 
     run = export_run(flags.workdir, flags.output_dir, flags.decoding.given())
     print(f"{flags.output_dir}: step {run.step}, beam {run.config.decoding.beam_size}, {len(run.vocabulary)} words.")
+    if flags.tflite:
+        from im2txt.inference.tflite_model import write_tflite
+
+        print(write_tflite(flags.output_dir))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from im2txt.images.unusable_photographs import UnusablePhotographError
 from im2txt.reporting import service_page
 from im2txt.serving import server
 from im2txt.serving.application import PREDICT_PATH, build_application
@@ -43,20 +44,25 @@ class GreyModel:
         entered: set when a batch has come to the gate.
         batches: levels of each batch that has passed.
         text: shown instead of `grey`.
+        bad_level: a batch that holds it fails.
     """
 
     image_shape = (2, 2, 3)
 
-    def __init__(self, text: str = "grey"):
+    def __init__(self, text: str = "grey", bad_level: int = -1):
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
         self.batches: list[list[int]] = []
         self.text = text
+        self.bad_level = bad_level
 
     def prepare(self, encoded_image: bytes) -> np.ndarray:
         """Every pixel is the mean of the photograph."""
-        level = np.asarray(Image.open(io.BytesIO(encoded_image)).convert("L")).mean()
+        try:
+            level = np.asarray(Image.open(io.BytesIO(encoded_image)).convert("L")).mean()
+        except OSError as error:
+            raise UnusablePhotographError("damaged", str(error)) from error
         return np.full(self.image_shape, level / 255, np.float32)
 
     def caption(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -65,7 +71,7 @@ class GreyModel:
         assert self.gate.wait(PATIENCE_SECS)
         levels = [round(float(image.mean()) * 255) for image in images]
         self.batches.append(levels)
-        if 13 in levels:
+        if self.bad_level in levels:
             raise RuntimeError("The model has a bad day.")
         rows = len(levels)
         second = np.array([level > 0 for level in levels])

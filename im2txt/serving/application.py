@@ -124,6 +124,7 @@ def build_application(
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, QueueFullError: _queue_full, Exception: _fault},
     )
+    application.router.redirect_slashes = False  # An address that is nearly one is none.
     return RequestGuard(application, limits, metrics, [route.path for route in routes])
 
 

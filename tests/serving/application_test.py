@@ -247,7 +247,7 @@ def test_photographs_of_a_client_that_has_gone_are_not_captioned():
 
 
 def test_a_fault_of_the_model_is_500_without_details_and_the_next_request_is_served(capfd):
-    with running(GreyModel()) as service:
+    with running(GreyModel(bad_level=13)) as service:
         answer = service.predict(grey_jpeg(13))
         assert (answer.status, answer.json()) == (500, {"error": "A fault of the service; its log has the details."})
         assert service.predict(grey_jpeg(14)).status == 200
