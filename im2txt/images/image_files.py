@@ -32,7 +32,10 @@ _MAX_JPEG_SIDE = 65_500
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ORIENTATION = 0x0112
 # What Pillow's readers throw at damaged files.
-_READER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
+_READER_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error),
+    *(TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError),  # Of values in headers that none checks.
+)
 
 
 @dataclasses.dataclass(frozen=True)

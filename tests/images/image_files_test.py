@@ -147,6 +147,21 @@ def test_half_a_file_of_another_format_is_refused(tmp_path, kind):
     assert reason(tmp_path, content[: len(content) // 2]) in ("truncated", "damaged")
 
 
+def test_a_header_whose_values_are_of_another_type_is_damage(tmp_path):
+    content = bytearray(saved(Image.new("L", (16, 7)), "TIFF"))
+    at = content.index(struct.pack("<HH", 273, 4))  # Where the pixels begin: an integer,
+    content[at + 2] = 5  # and now a fraction.
+    assert reason(tmp_path, bytes(content)) == "damaged"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+def test_a_caller_may_take_fewer_pixels(kind):
+    content = saved(Image.new("L", (30, 20)), kind)
+    assert image_files.to_jpeg(content, HEADER, max_pixels=600)
+    with pytest.raises(UnusablePhotographError, match="^too_large: 30 x 20 pixels$"):
+        image_files.to_jpeg(content, HEADER, max_pixels=599)
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_exif_rotation_is_undone(tmp_path, orientation):
     turned = {

@@ -46,6 +46,6 @@ def test_what_tensorflow_lite_lacks_is_named(tmp_path):
     module = Module()
     folder = str(tmp_path / "model")
     tf.saved_model.save(module, folder, {"from_images": module.from_images})
-    with pytest.raises(RuntimeError, match="TensorFlow Lite has no Erfinv, which this model needs. The SavedModel in "):
+    with pytest.raises(RuntimeError, match="TensorFlow Lite has no Erfinv, which this model needs; the SavedModel in "):
         write_tflite(folder)
     assert not (tmp_path / "model" / "captioner.tflite").exists()
