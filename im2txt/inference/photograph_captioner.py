@@ -23,10 +23,17 @@ from im2txt.images.image_files import PhotographOptions, read_photograph, to_jpe
 from im2txt.images.preprocessing import decode_image, prepare_pixels
 from im2txt.images.unusable_photographs import UnusablePhotographError
 from im2txt.model.image_encoder import image_format
-from im2txt.runs.run_folder import Run, load_run
+from im2txt.runs.original_runs import read_original_run
+from im2txt.runs.run_files import run_of_checkpoint
+from im2txt.runs.run_folder import Run, check_vocabulary, load_run
+from im2txt.system import storage
+from im2txt.text.vocabulary import Vocabulary
 
 Photograph = str | bytes | np.ndarray
 """A path, the bytes of an image file, or pixels [H, W, 3], uint8 or float32 in [0, 1]."""
+
+Prepared = list[tf.Tensor]
+"""A photograph as each run's encoder wants it, float32 [S, S, 3] of each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +85,32 @@ class PhotographCaptioner:
                 )
         return cls(runs, runs[0].config.decoding.replaced(decoding))
 
+    @classmethod
+    def load_checkpoint(cls, checkpoint_path: str, vocab_file: str = "", **decoding: Any) -> PhotographCaptioner:
+        """Loads a checkpoint of the original im2txt as it is, or one of a run.
+
+        Args:
+            checkpoint_path: of the original, see `Tensorflow1Checkpoint`; or of a run, see `run_of_checkpoint`.
+            vocab_file: the word_counts.txt that belongs to it; a run's own may be left out.
+            decoding: fields of `DecodingConfig` that replace the model's.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            ValueError: if the checkpoint is damaged or of another model, the vocabulary is not its own, or a value is
+                out of its range.
+        """
+        of_run = run_of_checkpoint(checkpoint_path)
+        if of_run is None:
+            run = read_original_run(checkpoint_path, vocab_file)
+        else:
+            workdir, checkpoint = of_run
+            run = load_run(workdir, checkpoint=checkpoint)
+            if vocab_file:
+                check_vocabulary(
+                    run.vocabulary, Vocabulary.from_text(storage.read_text(vocab_file), vocab_file), workdir
+                )
+        return cls([run], run.config.decoding.replaced(decoding))
+
     def __call__(
         self, photographs: Sequence[Photograph], image_ids: Sequence[int] | None = None, batch_size: int = 0
     ) -> list[CaptionedPhotograph]:
@@ -95,24 +128,38 @@ class PhotographCaptioner:
         prepared, errors = [], {}
         for index, photograph in enumerate(photographs):
             try:
-                prepared.append((index, self._prepare(photograph)))
+                prepared.append((index, self.prepare(photograph)))
             except UnusablePhotographError as error:
                 errors[index] = str(error)
-            except tf.errors.InvalidArgumentError:  # Its markers are in place, its pixels are not.
-                errors[index] = "damaged: the decoder refuses its data"
         results = [CaptionedPhotograph(error=errors.get(index, "")) for index in range(len(photographs))]
-        if prepared:
-            indices = [index for index, _ in prepared]
-            prepared += prepared[-1:] * (batch_size - len(prepared))
-            images = tuple(tf.stack(of_run) for of_run in zip(*(images for _, images in prepared), strict=True))
-            ids = tf.constant([image_ids[index] if image_ids is not None else index for index, _ in prepared], tf.int64)
-            batch = {"images": images if self._is_ensemble else images[0], "image_id": ids}
-            for index, candidates in zip(indices, self._generator(batch), strict=False):
-                results[index] = CaptionedPhotograph(tuple(candidates))
+        keys = [image_ids[index] if image_ids is not None else index for index, _ in prepared]
+        captioned = self.caption([images for _, images in prepared], keys, batch_size)
+        for (index, _), result in zip(prepared, captioned, strict=True):
+            results[index] = result
         return results
 
-    def _prepare(self, photograph: Photograph) -> list[tf.Tensor]:
-        """Returns the photograph as each run's encoder wants it."""
+    def caption(
+        self, photographs: Sequence[Prepared], image_ids: Sequence[int], batch_size: int = 0
+    ) -> list[CaptionedPhotograph]:
+        """Captions what `prepare` returned as one batch; see `__call__`."""
+        if not photographs:
+            return []
+        spare = max(0, batch_size - len(photographs))
+        photographs = [*photographs, *[photographs[-1]] * spare]
+        image_ids = [*image_ids, *[image_ids[-1]] * spare]
+        images = tuple(tf.stack(of_run) for of_run in zip(*photographs, strict=True))
+        ids = tf.constant(image_ids, tf.int64)
+        captions = self._generator({"images": images if self._is_ensemble else images[0], "image_id": ids})
+        return [CaptionedPhotograph(tuple(candidates)) for candidates in captions[: len(captions) - spare]]
+
+    def prepare(self, photograph: Photograph) -> Prepared:
+        """Returns a photograph as each run's encoder wants it; UnusablePhotographError says why it cannot."""
+        try:
+            return self._prepare(photograph)
+        except tf.errors.InvalidArgumentError as error:  # Its markers are in place, its pixels are not.
+            raise UnusablePhotographError("damaged", "the decoder refuses its data") from error
+
+    def _prepare(self, photograph: Photograph) -> Prepared:
         if isinstance(photograph, np.ndarray):
             if photograph.ndim != 3 or photograph.shape[2] != 3 or photograph.dtype not in (np.uint8, np.float32):
                 raise UnusablePhotographError(

@@ -29,7 +29,7 @@ def page(content: ResultContent) -> str:
         scripts=("captions.js", "result_page.js"),
         data={
             "metrics": _image_metrics(content.images),
-            "images": [_image_data(image) for image in content.images],
+            "images": [image_data(image) for image in content.images],
         },
         title=f"{run_name(content.workdir)} · {content.split}",
         result=content.scores,
@@ -118,7 +118,7 @@ def _log_probs(images: list[CaptionedImage]) -> list[float]:
     return [image.captions[0]["log_prob"] for image in images if image.captions]
 
 
-def _image_data(image: CaptionedImage) -> dict[str, Any]:
+def image_data(image: CaptionedImage) -> dict[str, Any]:
     """What the script reads; numbers are cut to what it prints."""
     return {
         "id": image.image_id,

@@ -10,6 +10,7 @@ from im2txt.configuration import DecodingConfig, EncoderConfig, ExperimentConfig
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.original_checkpoint import FEATURE_SIZE, original_decoder_variables, read_original_decoder
+from im2txt.runs.run_folder import Run
 from im2txt.system import storage
 from im2txt.system.tensorflow1_checkpoint import Tensorflow1Checkpoint, write_tensorflow1_checkpoint
 from im2txt.text import vocabulary
@@ -35,23 +36,19 @@ class ImportedRun:
     num_lstm_units: int
 
 
-def import_original_run(checkpoint_path: str, vocab_file: str, workdir: str) -> ImportedRun:
-    """Writes a run's folder that captions as the original im2txt did with this checkpoint.
+def read_original_run(checkpoint_path: str, vocab_file: str) -> Run:
+    """Loads a model of the original im2txt; it captions as the original did.
 
-    The run is configured as the original was: photographs sampled as TensorFlow 1 did, no word forbidden, beam 3.
+    It is configured as the original was: photographs sampled as TensorFlow 1 did, no word forbidden, beam 3.
 
     Args:
         checkpoint_path: see `Tensorflow1Checkpoint`.
         vocab_file: the word_counts.txt that belongs to the checkpoint.
-        workdir: the new run's folder; absent or empty. It is there whole or not at all.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if the folder is in use, the checkpoint is damaged or of another model, or the vocabulary has more
-            words than the model.
+        ValueError: if the checkpoint is damaged or of another model, or the vocabulary has more words than the model.
     """
-    if os.path.exists(workdir) and (not os.path.isdir(workdir) or os.listdir(workdir)):
-        raise ValueError(f"--workdir={workdir} is there already. Name a new folder for the imported run.")
     words = _read_vocabulary(vocab_file)
     checkpoint = Tensorflow1Checkpoint(checkpoint_path)
     decoder = read_original_decoder(checkpoint)
@@ -74,17 +71,43 @@ def import_original_run(checkpoint_path: str, vocab_file: str, workdir: str) -> 
     captioner = run_folder.build_captioner(config, words, encoder, (FEATURE_SIZE,))
     for name, variable in captioner.decoder.variables.items():
         variable.assign(decoder.weights[name])
+    return Run(config, words, run_folder.ORIGINAL_TOKENIZER, captioner, decoder.step, checkpoint.path)
+
+
+def import_original_run(checkpoint_path: str, vocab_file: str, workdir: str) -> ImportedRun:
+    """Writes a run's folder that captions as the original im2txt did with this checkpoint.
+
+    The run is configured as the original was: photographs sampled as TensorFlow 1 did, no word forbidden, beam 3.
+
+    Args:
+        checkpoint_path: see `Tensorflow1Checkpoint`.
+        vocab_file: the word_counts.txt that belongs to the checkpoint.
+        workdir: the new run's folder; absent or empty. It is there whole or not at all.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if the folder is in use, the checkpoint is damaged or of another model, or the vocabulary has more
+            words than the model.
+    """
+    if os.path.exists(workdir) and (not os.path.isdir(workdir) or os.listdir(workdir)):
+        raise ValueError(f"--workdir={workdir} is there already. Name a new folder for the imported run.")
+    run = read_original_run(checkpoint_path, vocab_file)
+    assert run.captioner.encoder is not None
     parent = os.path.dirname(os.path.abspath(workdir))
     os.makedirs(parent, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=storage.TEMPORARY_PREFIX, dir=parent) as folder:
-        run = os.path.join(folder, "run")
-        os.makedirs(os.path.join(run, os.path.dirname(checkpoints.ENCODER_NAME)))
-        checkpoints.write_variables(os.path.join(run, checkpoints.ENCODER_NAME), encoder.variables)
-        checkpoints.write_best(run, captioner.variables, decoder.step)
-        storage.write_text(os.path.join(run, vocabulary.FILE_NAME), words.to_text())
-        storage.write_text(os.path.join(run, run_folder.CONFIG_NAME), config.to_json())
-        os.replace(run, workdir)  # Over an empty folder, too.
-    return ImportedRun(decoder.step, len(words), decoder.vocab_size, decoder.embedding_size, decoder.num_lstm_units)
+        staged = os.path.join(folder, "run")
+        os.makedirs(os.path.join(staged, os.path.dirname(checkpoints.ENCODER_NAME)))
+        checkpoints.write_variables(os.path.join(staged, checkpoints.ENCODER_NAME), run.captioner.encoder.variables)
+        checkpoints.write_best(staged, run.captioner.variables, run.step)
+        storage.write_text(os.path.join(staged, vocabulary.FILE_NAME), run.vocabulary.to_text())
+        storage.write_text(os.path.join(staged, run_folder.CONFIG_NAME), run.config.to_json())
+        os.replace(staged, workdir)  # Over an empty folder, too.
+    decoder = run.config.decoder
+    assert isinstance(decoder, ShowAndTellConfig)
+    return ImportedRun(
+        run.step, len(run.vocabulary), decoder.vocab_size, decoder.embedding_size, decoder.num_lstm_units
+    )
 
 
 def export_original_checkpoint(workdir: str, path: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from im2txt.configuration import ExperimentConfig
 from im2txt.system import storage
@@ -16,6 +17,7 @@ ENCODER_DIRECTORY = "encoder"
 SAMPLES_NAME = "samples.jsonl"
 EVALUATION_NAME = "evaluation"
 """Holds one folder of results per scored split."""
+_CHECKPOINT_SUFFIX = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")
 
 
 def read_run_config(workdir: str) -> ExperimentConfig:
@@ -32,3 +34,21 @@ def read_run_config(workdir: str) -> ExperimentConfig:
     if not storage.exists(path):
         raise FileNotFoundError(f"No {path}: {workdir!r} is no run of im2txt.train.")
     return ExperimentConfig.from_json(storage.read_text(path), path)
+
+
+def run_of_checkpoint(checkpoint_path: str) -> tuple[str, str] | None:
+    """Returns the run that a checkpoint is of, and the checkpoint; None if it is of none of this project's.
+
+    Args:
+        checkpoint_path: `WORKDIR/best/ckpt-STEP` or one of its files; or one of the folders above it, for the best.
+
+    Returns:
+        The run's folder, and the checkpoint's path without suffix, empty for the best.
+    """
+    folder = os.path.abspath(checkpoint_path)
+    checkpoint = "" if os.path.isdir(folder) else _CHECKPOINT_SUFFIX.sub("", checkpoint_path)
+    for _ in range(3):
+        if os.path.isfile(os.path.join(folder, CONFIG_NAME)):
+            return folder, checkpoint
+        folder = os.path.dirname(folder)
+    return None

@@ -166,12 +166,13 @@ def check_features(entry: EncoderEntry, config: EncoderConfig) -> None:
         )
 
 
-def load_run(workdir: str, data: Manifest | None = None) -> Run:
-    """Loads a run's best checkpoint.
+def load_run(workdir: str, data: Manifest | None = None, checkpoint: str = "") -> Run:
+    """Loads a run's best checkpoint, or another one.
 
     Args:
         workdir: the run's folder.
         data: manifest of the shards that will be read, if any; with cached features the encoder is not built.
+        checkpoint: path of one of the run's; empty takes the best.
 
     Raises:
         FileNotFoundError: if the folder holds no run or no checkpoint.
@@ -179,7 +180,7 @@ def load_run(workdir: str, data: Manifest | None = None) -> Run:
         RuntimeError: if all of its checkpoints are damaged.
     """
     config = read_run_config(workdir)
-    checkpoint = checkpoints.find_checkpoint(workdir)
+    checkpoint = checkpoint or checkpoints.find_checkpoint(workdir)
     words = read_run_vocabulary(workdir)
     if data is not None and data.encoder is not None:
         check_features(data.encoder, config.encoder)

@@ -45,7 +45,7 @@ async def read_upload(request: Request, max_photographs: int) -> list[tuple[str,
 def upload_answer(
     names: Sequence[str], outcomes: Sequence[Outcome], vocabulary: Vocabulary
 ) -> dict[str, list[dict[str, Any]]]:
-    """Returns each photograph's captions as `im2txt.run_inference --format=json` prints them, or its `error`."""
+    """Returns each photograph's captions as `im2txt.run_inference --format=jsonl` prints them, or its `error`."""
     photographs: list[dict[str, Any]] = []
     for name, outcome in zip(names, outcomes, strict=True):
         if isinstance(outcome, UnusablePhotographError):

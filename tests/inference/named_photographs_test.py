@@ -1,8 +1,12 @@
 """Which photographs a person means."""
 
-import pytest
+import io
+import os
 
-from im2txt.inference.named_photographs import find_photographs
+import pytest
+from fakes import jpeg
+
+from im2txt.inference.named_photographs import find_photographs, photographs_on
 
 
 def make_files(folder, *names):
@@ -15,7 +19,7 @@ def make_files(folder, *names):
 
 def find(folder, *patterns):
     found = find_photographs([str(folder / pattern) for pattern in patterns])
-    assert found == find_photographs([",".join(str(folder / pattern) for pattern in patterns)])
+    assert found == find_photographs([], [",".join(str(folder / pattern) for pattern in patterns)])
     return [path.removeprefix(f"{folder}/") for path in found]
 
 
@@ -59,12 +63,41 @@ def test_a_pattern_without_a_photograph_is_named(tmp_path, pattern):
 @pytest.mark.parametrize("patterns", ["", ",", ",,"])
 def test_no_pattern_at_all_is_refused(patterns):
     with pytest.raises(FileNotFoundError, match="No photographs were named: --input_files takes"):
-        find_photographs([patterns])
+        find_photographs([], [patterns])
 
 
 def test_a_name_that_is_there_as_typed_wins_over_its_commas(tmp_path):
     names = make_files(tmp_path, "a, b.jpg", "a", "c.jpg", "x, y/d.jpg")
     assert find_photographs(names) == names
-    assert find_photographs([f"{tmp_path}/x, y"]) == [names[3]]
-    assert find_photographs([f"{tmp_path}/*,*.jpg"]) == [names[0]]
-    assert find_photographs([f"{names[1]},{names[2]}", names[0]]) == [names[1], names[2], names[0]]
+    assert find_photographs([], [f"{tmp_path}/x, y"]) == [names[3]]
+    assert find_photographs([], [f"{tmp_path}/*,*.jpg"]) == [names[0]]
+    assert find_photographs([], [f"{names[1]},{names[2]}", names[0]]) == [names[1], names[2], names[0]]
+
+
+def on_standard_input(content):
+    return list(photographs_on(io.BytesIO(content)))
+
+
+def test_standard_input_holds_one_picture_or_paths_line_by_line():
+    picture = jpeg(1)
+    assert on_standard_input(picture) == [("-", picture)]
+    for start in (b"\x89PNG\r\n", b"GIF89a", b"RIFF1234WEBP", b"\0\0 no picture"):
+        assert on_standard_input(start + b"a\nb") == [("-", start + b"a\nb")]
+    paths = ["a.jpg", "x, y/two words.png", "z.jpg"]
+    assert on_standard_input(b"a.jpg\nx, y/two words.png\r\n\nz.jpg") == [(path, path) for path in paths]
+    assert on_standard_input(b"a\nb\nc\nd\ne\nf\n") == [(path, path) for path in "abcdef"]
+    (odd, _), *_ = on_standard_input(b"\xe9t\xe9.jpg\n")
+    assert os.fsencode(odd) == b"\xe9t\xe9.jpg"
+    for nothing in (b"", b"\n\n"):
+        with pytest.raises(FileNotFoundError, match="held neither a picture nor the path"):
+            on_standard_input(nothing)
+
+
+def test_paths_on_standard_input_are_passed_on_as_they_come():
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "wb", buffering=0) as writer:
+        writer.write(b"first.jpg\n")
+        found = photographs_on(reader)
+        assert next(found) == ("first.jpg", "first.jpg")  # Though the writer goes on.
+        writer.write(b"second.jpg\n")
+        assert next(found) == ("second.jpg", "second.jpg")

@@ -47,7 +47,9 @@ def captioned(monkeypatch):
 
 def caption(workdir, paths, batch_size, **decoding):
     """(path, result) of each."""
-    return list(caption_photographs(PhotographCaptioner.load(workdir, **decoding), paths, batch_size))
+    return list(
+        caption_photographs(PhotographCaptioner.load(workdir, **decoding), zip(paths, paths, strict=True), batch_size)
+    )
 
 
 def save(path, pixels, **options):

@@ -7,6 +7,7 @@ long, and the searches of many start from features.
 import dataclasses
 import io
 import json
+import math
 import os
 import shutil
 import types
@@ -18,6 +19,7 @@ from fakes import write_dataset
 from PIL import Image
 from tensorflow1_im2txt import OriginalIm2txt
 
+from im2txt import run_inference
 from im2txt.configuration import ExperimentConfig, OptimizationConfig, ShowAndTellConfig
 from im2txt.decoding.caption_generator import CaptionGenerator
 from im2txt.engines.local_engine import LocalEngine
@@ -172,9 +174,31 @@ def test_captions_from_features_are_the_original_s(world):
 
 def test_captions_of_photographs_are_the_original_s(world):
     captioner = PhotographCaptioner.load(world.workdir)
-    found = [result.candidates for _, result in caption_photographs(captioner, world.paths, 16)]
+    found = [
+        result.candidates
+        for _, result in caption_photographs(captioner, zip(world.paths, world.paths, strict=True), 16)
+    ]
     distinct = assert_same_captions(found, search_all(world.original, world.features), world.run.vocabulary)
     assert distinct > 0.8 * NUM_PHOTOGRAPHS
+
+
+def test_the_original_s_command_line_captions_with_its_checkpoint(world, capsys):
+    status = run_inference.main(
+        [
+            f"--checkpoint_path={os.path.dirname(world.checkpoint)}",  # The folder with the file `checkpoint`.
+            f"--vocab_file={world.vocab_file}",
+            f"--input_files={world.paths[0]},{os.path.dirname(world.paths[0])}/[1].jpg",
+        ]
+    )
+    assert status == 0
+    lines = iter(capsys.readouterr().out.splitlines())
+    for index, captions in enumerate(search_all(world.original, world.features[:2])):
+        assert next(lines) == f"Captions for image {index}.jpg:"
+        for rank, (words, log_prob, _) in enumerate(captions):
+            said, _, chance = next(lines).rpartition(" (p=")
+            assert said == f"  {rank}) {' '.join(world.run.vocabulary.decode(words))}"
+            assert float(chance.rstrip(")")) == pytest.approx(math.exp(log_prob), rel=2e-3)
+    assert not list(lines)
 
 
 def cached_features(folder, world):
