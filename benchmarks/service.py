@@ -61,7 +61,7 @@ def random_run() -> Run:
     vocabulary = Vocabulary(words)
     tf.keras.utils.set_random_seed(0)
     encoder = ImageEncoder(config.encoder)
-    captioner = build_captioner(config, vocabulary, encoder, encoder.feature_shape[0])
+    captioner = build_captioner(config, vocabulary, encoder, encoder.feature_shape)
     return Run(config, vocabulary, "treebank", captioner, 0, "random")
 
 

@@ -351,8 +351,11 @@ def test_files_get_the_captions_that_their_shards_get(trained, scored, photograp
 
 def test_an_exported_run_writes_the_captions_of_the_run(trained, photographs, tmp_path):
     folder = tmp_path / "captioner"
-    printed = succeed("im2txt.export", f"--workdir={trained.workdir}", f"--output_dir={folder}", "--beam_size=2")
-    assert printed.startswith(f"{folder}: step ")
+    flags = [f"--workdir={trained.workdir}", f"--output_dir={folder}", "--beam_size=2", "--tflite"]
+    exported, converted = succeed("im2txt.export", *flags).splitlines()
+    assert exported.startswith(f"{folder}: step ")
+    assert (folder / "captioner.tflite").stat().st_size > 10_000
+    assert converted == f"{folder}/captioner.tflite"
     files = sorted(photographs.iterdir())
     encoded = tf.constant([path.read_bytes() for path in files])
     result = tf.saved_model.load(str(folder)).signatures["serving_default"](encoded_images=encoded)
