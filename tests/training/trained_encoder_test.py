@@ -53,7 +53,7 @@ def build(strategy, num_batches, rule="sgd", from_step=0, l2=0.0, parts=1, **enc
     with strategy.scope():
         settings = EncoderConfig(backbone="SmallCNN", weights="none", image_size=SIZE, trainable=True, **encoder)
         network = ImageEncoder(settings)
-        captioner = Captioner(network, ShowAndTellDecoder(DECODER, V, network.feature_shape[0], seed=0))
+        captioner = Captioner(network, ShowAndTellDecoder(DECODER, V, network.feature_shape, seed=0))
         optimizer = Optimizer(config, captioner.trainable_variables, from_step)
     trainer = Trainer(
         strategy,
