@@ -21,7 +21,8 @@ class CaptionOptions:
     """How captions become words."""
 
     tokenizer: str = "treebank"
-    """Name in `im2txt.text.tokenization`: treebank (the original im2txt's), coco, clean, whitespace or char."""
+    """Name in `im2txt.text.tokenization`: treebank (the original im2txt's), coco, clean, whitespace, char or
+    clean_digits."""
     max_caption_words: int = 200
     """A caption of more words is left out: it is a mistake in the data (of `char`, a word is a character: raise it)."""
 

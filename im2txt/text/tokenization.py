@@ -70,6 +70,11 @@ def _clean(caption: str) -> list[str]:
     return [word for word in words if len(word) > 1 and word.isalpha()]
 
 
+def _clean_digits(caption: str) -> list[str]:
+    """Brownlee's earlier rules, of his page on preparing captions: as `clean`, and digits may stay."""
+    return [word for word in _lower(caption).translate(_NO_PUNCTUATION).split() if len(word) > 1]
+
+
 def _whitespace(caption: str) -> list[str]:
     """What stands between white space, case kept: for captions that are tokenized already."""
     return unicodedata.normalize("NFC", caption).split()
@@ -86,6 +91,7 @@ TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
     "clean": _clean,
     "whitespace": _whitespace,
     "char": _char,
+    "clean_digits": _clean_digits,
 }
 
 

@@ -41,6 +41,10 @@ def forms(tmp_path_factory):
         {"filename": NAMES[n], "split": split_of[n], "sentences": [{"raw": c} for c in CAPTIONS[n]]} for n in NAMES
     ]
     (folder / "dataset.json").write_text(json.dumps({"dataset": "flickr8k", "images": images}))
+    images = [{"file_path": NAMES[n], "captions": CAPTIONS[n], "id": n, "split": split_of[n]} for n in NAMES]
+    (folder / "neuraltalk2.json").write_text(json.dumps(images))
+    described = "".join(f"{name.removesuffix('.jpg')} {c}\n" for _, name, _, c in rows)
+    (folder / "descriptions.txt").write_text(described)
     return folder
 
 
@@ -59,6 +63,8 @@ SOURCES = {
         "--id_column=number",
     ],
     "karpathy": ["karpathy", "--dataset_file={}/dataset.json"],
+    "neuraltalk2": ["neuraltalk2", "--input_json={}/neuraltalk2.json"],
+    "descriptions": ["descriptions", "--descriptions_file={}/descriptions.txt", "--lists_dir={}"],
     "coco": [
         "coco",
         *(f"--{split}_captions_file={{}}/{split}.json" for split in SPLITS),

@@ -144,6 +144,17 @@ def test_clean_follows_the_rules_of_the_merge_model_tutorial(caption: str, expec
     assert tokenizer("clean")(caption) == expected.split()
 
 
+def test_clean_digits_follows_the_rules_of_the_tutorial_on_preparing_captions() -> None:
+    assert tokenizer("clean_digits")("A 3rd man's T-shirt, no. 5 of 1950 !") == [
+        "3rd",
+        "mans",
+        "tshirt",
+        "no",
+        "of",
+        "1950",
+    ]
+
+
 def test_whitespace_leaves_words_as_they_are() -> None:
     assert tokenizer("whitespace")("  A man 's\that .\n<S> <UNK>") == ["A", "man", "'s", "hat", ".", "<S>", "<UNK>"]
 
