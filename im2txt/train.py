@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 
 from im2txt.configuration import ExperimentConfig
 from im2txt.shards.shard_folder import ShardFolder
@@ -21,6 +22,20 @@ class TrainFlags:
     config: ExperimentConfig
     workdir: str
     """Folder of the run: checkpoints, metrics.jsonl, TensorBoard. A run that is there already goes on."""
+    profile_steps: str = ""
+    """Steps whose times and memory are put into TensorBoard's profile, as 100:110 for the ten after the hundredth."""
+
+    def __post_init__(self) -> None:
+        self.profiled()
+
+    def profiled(self) -> tuple[int, int] | None:
+        """Returns the number of the step before the first that is profiled and of the last; None for no profile."""
+        if not self.profile_steps:
+            return None
+        match = re.fullmatch(r"(\d+):(\d+)", self.profile_steps)
+        if not match or int(match[1]) >= int(match[2]):
+            raise ValueError(f"--profile_steps={self.profile_steps!r} is no range of steps, such as 100:110.")
+        return int(match[1]), int(match[2])
 
 
 def main() -> None:
@@ -45,7 +60,7 @@ def main() -> None:
     tensorflow_startup.start_tensorflow()
     from im2txt.training.training_run import train
 
-    checkpoint = train(flags.config, flags.workdir)
+    checkpoint = train(flags.config, flags.workdir, flags.profiled())
     print(f"Best checkpoint: {checkpoint}")
 
 

@@ -35,28 +35,6 @@ class RunLog:
             self._writer.write(kind, step, step / self._steps_per_epoch, values | {"time": elapsed})
 
 
-class Guard:
-    """Ends a run whose loss is no longer finite."""
-
-    def __init__(self, first_step: int):
-        """`first_step`: where the run begins or goes on."""
-        self._before = first_step
-
-    def next_step(self, step: int) -> int | None:
-        """Whenever the loop looks up."""
-
-    def __call__(self, step: int, metrics: StepMetrics) -> bool:
-        """Raises RuntimeError naming the steps."""
-        if not math.isfinite(metrics.loss_sum) or not math.isfinite(metrics.gradient_norm):
-            raise RuntimeError(
-                f"The loss is {metrics.loss_sum} between steps {self._before} and {step}, the gradient's norm "
-                f"{metrics.gradient_norm}. Lower optimization.learning_rate or optimization.clip_norm, or lengthen "
-                "optimization.warmup_steps, in a new --workdir; the latest checkpoint is from before."
-            )
-        self._before = step
-        return False
-
-
 class LogSteps:
     """Writes a row of training every so many steps, and after the last."""
 

@@ -27,18 +27,20 @@ from im2txt.system.folder_lock import folder_lock
 from im2txt.system.stop_signals import stop_signals
 from im2txt.text.vocabulary import Vocabulary
 from im2txt.training import actions, run_validation
+from im2txt.training.divergence import Guard
 from im2txt.training.fed_words import FedWords
 from im2txt.training.optimization import Optimizer, learning_rate
 from im2txt.training.run_checkpoints import RunCheckpoints
 from im2txt.training.run_progress import RunProgress
 from im2txt.training.run_schedule import RunSchedule
+from im2txt.training.step_profile import ProfileSteps
 from im2txt.training.strategies import Distribution, build_distribution, check_workers
 from im2txt.training.train_step import Trainer
 from im2txt.training.training_loop import Action, run_steps
 from im2txt.training.validation import is_out_of_patience
 
 
-def train(config: ExperimentConfig, workdir: str) -> str:
+def train(config: ExperimentConfig, workdir: str, profile_steps: tuple[int, int] | None = None) -> str:
     """Trains a run, from its start or from its latest checkpoint, and returns the best checkpoint's path.
 
     SIGINT and SIGTERM, to any of its workers, end it after the current steps with a checkpoint; the same call then goes
@@ -48,6 +50,7 @@ def train(config: ExperimentConfig, workdir: str) -> str:
     Args:
         config: the experiment.
         workdir: the run's folder; made if absent. All workers see the same one.
+        profile_steps: see `ProfileSteps`; None profiles none.
 
     Raises:
         FileNotFoundError: if shards, manifest or weights are missing.
@@ -74,7 +77,7 @@ def train(config: ExperimentConfig, workdir: str) -> str:
         if layout.is_chief:
             print(f"The run in {workdir} has {over}: no step is left." if over else run.start_line(earlier), flush=True)
         if not over:
-            run.train(stop_requested)
+            run.train(stop_requested, profile_steps)
     return checkpoints.find_checkpoint(workdir)
 
 
@@ -131,28 +134,22 @@ class _Run:
             line += f"\nThe run had {before} steps{finished}; now it goes on to {schedule.total_steps}."
         return line
 
-    def train(self, stop_requested: Callable[[], bool]) -> None:
+    def train(self, stop_requested: Callable[[], bool], profile_steps: tuple[int, int] | None) -> None:
         """Trains to the end, an early stop or a signal; saves in each case."""
         config, distribution, trainer, progress = self._config, self._distribution, self._trainer, self._progress
-        steps_per_epoch = self._schedule.steps_per_epoch
         is_chief = distribution.layout.is_chief
         if is_chief:
             drop_later_samples(self._workdir, trainer.step)
-        with MetricWriter(self._workdir, trainer.step) if is_chief else contextlib.nullcontext() as writer:
-            log = actions.RunLog(writer, progress, steps_per_epoch)
+        with contextlib.ExitStack() as stack:
+            writer = stack.enter_context(MetricWriter(self._workdir, trainer.step)) if is_chief else None
+            log = actions.RunLog(writer, progress, self._schedule.steps_per_epoch)
             stop = actions.StopOnSignal(stop_requested, distribution)
             parts = run_validation.ValidationParts(
-                config,
-                self._folder,
-                self._image_format,
-                self._vocabulary,
-                trainer,
-                distribution,
-                self._schedule,
-                progress,
+                *(config, self._folder, self._image_format, self._vocabulary),
+                *(trainer, distribution, self._schedule, progress),
             )
             between_steps: list[Action] = [
-                actions.Guard(trainer.step),
+                Guard(trainer.step, trainer.captioner.vocab_size, trainer.learning_rate, config),
                 actions.LogSteps(
                     log,
                     progress,
@@ -166,6 +163,9 @@ class _Run:
                 actions.SaveRegularly(self._saved, progress, distribution, config.training.checkpoint_every_secs),
                 stop,
             ]
+            if profile_steps is not None:
+                profile = ProfileSteps(self._workdir, profile_steps, trainer.step, self._schedule.total_steps)
+                between_steps += [stack.enter_context(profile)] if is_chief else []
             progress.restart_clock()
             run_steps(
                 trainer, self._batches(), self._schedule.total_steps, config.training.steps_per_call, between_steps

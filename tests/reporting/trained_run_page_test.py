@@ -29,6 +29,7 @@ FLAGS = (
     "--config.training.eval_every_epochs=2.25",
     "--config.training.caption_every_epochs=1.5",
     "--config.training.sample_images=2",
+    "--profile_steps=4:6",
 )
 
 
@@ -87,3 +88,9 @@ def test_tensorboard_has_the_curves_as_scalars_and_the_photographs_with_their_ca
     assert sorted(shown.Tags()["images"]) == sorted(f"samples/{name}" for name in names)
     for name in names:
         assert [event.step for event in shown.Images(f"samples/{name}")] == [9, 12]
+
+
+def test_the_profile_lies_beside_tensorboards_figures(workdir: pathlib.Path) -> None:
+    profiles = list((workdir / "tensorboard" / "plugins" / "profile").rglob("*.xplane.pb"))
+    assert len(profiles) == 1
+    assert profiles[0].stat().st_size > 1000

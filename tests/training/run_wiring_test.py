@@ -192,7 +192,7 @@ def test_a_run_s_seed_draws_its_first_weights(overfitted):
 
     def kernel(seed):
         seeded = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
-        return build_captioner(seeded, VOCABULARY, None, 4).decoder.variables["lstm/kernel"].numpy()
+        return build_captioner(seeded, VOCABULARY, None, (4,)).decoder.variables["lstm/kernel"].numpy()
 
     assert np.array_equal(kernel(1), kernel(1))
     assert not np.array_equal(kernel(1), kernel(2))
