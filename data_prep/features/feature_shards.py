@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from im2txt.configuration import EncoderConfig
 from im2txt.images.preprocessing import ImageFormat, prepare_image
-from im2txt.model.image_encoder import ImageEncoder, image_format
+from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
+from im2txt.runs.kept_backbone import SUFFIX
 from im2txt.shards import manifest
 from im2txt.shards.completion import completion_path, read_completion, write_completion
 from im2txt.shards.damaged_records import find_damage
@@ -86,11 +87,14 @@ def cache_features(
         finished = _finished(output_dir, entry, fingerprint)
         if finished is not None:
             return finished
+        if config.is_saved_model:
+            kept = storage.join(output_dir, run_folder.FEATURE_ENCODER_NAME + SUFFIX)
+            storage.write_bytes(kept, storage.read_bytes(config.backbone))
         checkpoints.write_variables(os.path.join(output_dir, run_folder.FEATURE_ENCODER_NAME), encoder.variables)
         for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
             storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
         writer = _ShardWriter(
-            folder, encoder, image_format(config), output_dir, batch_size, fingerprint, entry.feature_dtype
+            folder, encoder, encoder.image_format, output_dir, batch_size, fingerprint, entry.feature_dtype
         )
         total = sum(split.examples for split in source.splits.values())
         splits = {}
@@ -106,8 +110,8 @@ def _encoder_entry(
 ) -> EncoderEntry:
     source_manifest = storage.read_bytes(storage.join(data_dir, manifest.FILE_NAME))
     return EncoderEntry(
-        backbone=config.backbone,
-        weights=os.path.basename(config.weights),
+        backbone=config.backbone_name,
+        weights=config.weights_name,
         weights_sha256=encoder.fingerprint(),
         image_size=encoder.image_size,
         crop_fraction=config.crop_fraction,
@@ -148,12 +152,15 @@ def _finished(output_dir: str, entry: EncoderEntry, fingerprint: str) -> Manifes
 
 def _is_whole(folder: ShardFolder) -> bool:
     encoder = storage.join(folder.path, run_folder.FEATURE_ENCODER_NAME)
+    suffixes = [".index", ".data-00000-of-00001"]
+    if folder.manifest.encoder is not None and folder.manifest.encoder.backbone.endswith(SUFFIX):
+        suffixes.append(SUFFIX)
     try:
         for split in folder.manifest.splits:
             folder.check_shards(split)
             storage.size(storage.join(folder.path, references_name(split)))
         folder.read_vocabulary()
-        return all(storage.exists(encoder + suffix) for suffix in (".index", ".data-00000-of-00001"))
+        return all(storage.exists(encoder + suffix) for suffix in suffixes)
     except (OSError, ValueError):
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Literal
 
 from im2txt.config_sections.checks import check, check_types
@@ -17,10 +18,11 @@ class EncoderConfig:
     """The network that turns a photograph into features."""
 
     backbone: str = "InceptionV3"
-    """A network of keras.applications by its name there, or SmallCNN, which trains from scratch in minutes."""
+    """A network of keras.applications by its name there, SmallCNN, which trains from scratch in minutes, or the path of
+    a saved Keras model without its classifier, which ends in .keras (see `docs/encoders.md`)."""
     weights: str = IMAGENET_WEIGHTS
     """`imagenet`, the path of a Keras weight file without the top layers, `none` for random weights, or for InceptionV3
-    the path of a checkpoint of slim or the original im2txt."""
+    the path of a checkpoint of slim or the original im2txt. A saved model has its own, and this is not looked at."""
     image_size: int = 0
     """Side of the square input in pixels; 0 takes the backbone's own."""
     crop_fraction: float = 299 / 346
@@ -44,6 +46,21 @@ class EncoderConfig:
     """Share of the old in an update of those statistics; 0 takes the network's own."""
     l2_regularization: float = 0.0
     """Half this times the sum of a trained encoder's squared kernels is added to the loss."""
+
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether the backbone is a file."""
+        return self.backbone.endswith(".keras")
+
+    @property
+    def backbone_name(self) -> str:
+        """The backbone, wherever its file lies."""
+        return os.path.basename(self.backbone) if self.is_saved_model else self.backbone
+
+    @property
+    def weights_name(self) -> str:
+        """The weights, wherever their file lies."""
+        return self.backbone_name if self.is_saved_model else os.path.basename(self.weights)
 
     @property
     def feature_rank(self) -> int:

@@ -22,7 +22,6 @@ from im2txt.decoding.ensemble import EnsembleCaptioner
 from im2txt.images.image_files import PhotographOptions, read_photograph, to_jpeg
 from im2txt.images.preprocessing import decode_image, prepare_pixels
 from im2txt.images.unusable_photographs import UnusablePhotographError
-from im2txt.model.image_encoder import image_format
 from im2txt.runs.original_runs import read_original_run
 from im2txt.runs.run_files import run_of_checkpoint
 from im2txt.runs.run_folder import Run, check_vocabulary, load_run
@@ -55,7 +54,7 @@ class PhotographCaptioner:
         """Takes runs of one vocabulary, loaded with their encoders; the search is traced at its first use."""
         first = runs[0]
         self.runs = tuple(runs)
-        self._formats = [image_format(run.config.encoder) for run in runs]
+        self._formats = [run.image_format for run in runs]
         self._is_ensemble = len(runs) > 1
         captioner = EnsembleCaptioner([run.captioner for run in runs]) if self._is_ensemble else first.captioner
         self._generator = CaptionGenerator(captioner, first.vocabulary, first.tokenizer, decoding)

@@ -16,7 +16,6 @@ import tensorflow as tf
 from im2txt.decoding.caption_generator import build_search
 from im2txt.images.preprocessing import prepare_image, prepare_pixels
 from im2txt.inference.exported_folder import FROM_FILES, FROM_IMAGES, FROM_PREPARED, PREPARE
-from im2txt.model.image_encoder import image_format
 from im2txt.runs.run_folder import Run, load_run
 from im2txt.system import storage
 from im2txt.text import vocabulary
@@ -69,7 +68,7 @@ class ExportedCaptioner(tf.Module):
             raise ValueError("The run was loaded without its encoder, and an exported model starts from photographs.")
         # A module does not find the variables of Keras 3 layers by itself.
         self.held_variables = [*captioner.decoder.variables.values(), *encoder.variables.values()]
-        self._format = image_format(run.config.encoder)
+        self._format = encoder.image_format
         self._search = build_search(captioner, run.vocabulary, run.config.decoding)
         self._detokenize = build_detokenizer(run.vocabulary, run.tokenizer)
 
@@ -176,7 +175,7 @@ def _check_new(output_dir: str) -> None:
 
 def _card(run: Run, name: str) -> str:
     encoder, decoding = run.config.encoder, run.config.decoding
-    weights = f"{'trained' if encoder.trainable else 'frozen'}, weights {os.path.basename(encoder.weights)}"
+    weights = f"{'trained' if encoder.trainable else 'frozen'}, weights {encoder.weights_name}"
     method = decoding.method.replace("_", " ")
     search = f"{method} {decoding.beam_size}, at most {decoding.max_caption_length} words with `<S>` and `</S>`"
     decoder = "\n".join(
@@ -185,7 +184,7 @@ def _card(run: Run, name: str) -> str:
     return _CARD.format(
         name=name,
         step=run.step,
-        encoder=f"{encoder.backbone}, {weights}",
+        encoder=f"{encoder.backbone_name}, {weights}",
         decoder=decoder,
         vocabulary=f"{len(run.vocabulary)} words, `{vocabulary.FILE_NAME}`; tokenizer `{run.tokenizer}`",
         search=f"{search}, length normalisation {decoding.length_normalization_factor:g}",

@@ -100,7 +100,6 @@ def caption_part(job: SplitPart) -> PartReport:
     """
     captioner = load_captioner(job.model)
     # Deferred: they need TensorFlow, which `load_captioner` has started.
-    from im2txt.model.image_encoder import image_format
     from im2txt.runs.run_folder import check_vocabulary
     from im2txt.shards.input_pipeline import evaluation_batches
 
@@ -109,7 +108,7 @@ def caption_part(job: SplitPart) -> PartReport:
     check_vocabulary(run.vocabulary, folder.read_vocabulary(), workdir)
     folder = folder.only_shard(job.split, job.shard)
     layout = DataLayout(job.num_parts, job.num_parts, job.part)
-    wanted = image_format(run.config.encoder) if folder.manifest.encoder is None else None
+    wanted = run.image_format if folder.manifest.encoder is None else None
     with folder.damage_named(job.split):
         total_loss, words = captioner.total_loss(
             evaluation_batches(folder, job.split, wanted, job.model.batch_size, layout)

@@ -5,12 +5,13 @@ Input size, value range and feature size belong to the backbone and stand here o
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import difflib
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ import tensorflow as tf
 
 from im2txt.configuration import IMAGENET_WEIGHTS, NO_WEIGHTS, EncoderConfig
 from im2txt.images.preprocessing import ImageFormat
+from im2txt.model.saved_backbone import load_saved_backbone, read_architecture
 from im2txt.model.slim_inception import load_slim_inception, slim_variables
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -88,7 +90,7 @@ _FAMILY_BY_BACKBONE = {name: family for family in _FAMILIES for name in family.i
 
 
 def backbone_image_size(config: EncoderConfig) -> int:
-    """Returns the side of the encoder's input in pixels.
+    """Returns the side of the input in pixels of a backbone that has a name; a saved model says its own.
 
     Raises:
         ValueError: if the backbone is unknown; the message names the nearest one.
@@ -97,13 +99,11 @@ def backbone_image_size(config: EncoderConfig) -> int:
         nearest = difflib.get_close_matches(config.backbone, _FAMILY_BY_BACKBONE, n=1)
         hint = f" Did you mean {nearest[0]}?" if nearest else ""
         known = ", ".join(sorted(_FAMILY_BY_BACKBONE))
-        raise ValueError(f"encoder.backbone={config.backbone!r} is unknown.{hint} There are {known}.")
+        raise ValueError(
+            f"encoder.backbone={config.backbone!r} is unknown.{hint} There are {known}, and saved models by their path "
+            "(.keras)."
+        )
     return config.image_size or _FAMILY_BY_BACKBONE[config.backbone].image_sizes[config.backbone]
-
-
-def image_format(config: EncoderConfig) -> ImageFormat:
-    """Returns how photographs are prepared for the encoder; ValueError if the backbone is unknown."""
-    return ImageFormat(backbone_image_size(config), config.crop_fraction, config.resize)
 
 
 class ImageEncoder:
@@ -111,6 +111,7 @@ class ImageEncoder:
 
     Attributes:
         image_size: side of the input in pixels.
+        image_format: how photographs are prepared for it.
         feature_shape: of one photograph's features: (F,), or (P, C) with pooling `grid`, its places row by row.
     """
 
@@ -118,14 +119,16 @@ class ImageEncoder:
         """Builds the network and loads its weights.
 
         Raises:
-            FileNotFoundError: if the weight file is missing.
-            ValueError: if the backbone is unknown, or the file's weights do not fit it.
+            FileNotFoundError: if the weight file, or that of a saved model, is missing.
+            ValueError: if the backbone is unknown, the file's weights do not fit it, or a saved model is no encoder.
         """
-        self.image_size = backbone_image_size(config)
         self._config = config
-        self._scale = _FAMILY_BY_BACKBONE[config.backbone].scale
-        self._network = _build_network(config, self.image_size)
+        backbone = _saved_backbone(config) if config.is_saved_model else _named_backbone(config)
+        self._scale = _to_byte_range if config.is_saved_model else _FAMILY_BY_BACKBONE[config.backbone].scale
+        self._network = keras.Model(backbone.input, _pooled(backbone.output, config.pooling))
         _set_up_layers(self._network, config)
+        self.image_size: int = self._network.input_shape[1]
+        self.image_format = ImageFormat(self.image_size, config.crop_fraction, config.resize)
         self.feature_shape: tuple[int, ...] = tuple(self._network.output_shape[1:])
 
     def __call__(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -145,11 +148,7 @@ class ImageEncoder:
     def variables(self) -> dict[str, tf.Variable]:
         """All weights by stable name: `<layer's position>_<its class>/<weight>`."""
         # Keras counts unnamed layers over the whole process, so its own names differ from one build to the next.
-        return {
-            f"{index:03d}_{type(layer).__name__}/{v.name}": v.value
-            for index, layer in enumerate(self._network.layers)
-            for v in layer.weights
-        }
+        return {name: weight.value for name, weight in _named_weights(self._network.layers)}
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
@@ -161,15 +160,42 @@ class ImageEncoder:
         return {name: variable.value for name, variable in slim_variables(self._network).items()}
 
     def fingerprint(self) -> str:
-        """Returns a SHA-256 (hex) over the names and values of all weights."""
-        digest = hashlib.sha256()
+        """Returns a SHA-256 (hex) over the names and values of all weights, and the architecture of a saved model."""
+        digest = hashlib.sha256(read_architecture(self._config.backbone) if self._config.is_saved_model else b"")
         for name, variable in self.variables.items():
             digest.update(name.encode())
             digest.update(variable.numpy().tobytes())
         return digest.hexdigest()
 
 
-def _build_network(config: EncoderConfig, image_size: int) -> Any:
+def _named_weights(layers: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields each layer's weights by position; those of models within the model by their positions there."""
+    for index, layer in enumerate(layers):
+        name = f"{prefix}{index:03d}_{type(layer).__name__}/"
+        if isinstance(layer, keras.Model):
+            yield from _named_weights(layer.layers, name)
+            continue
+        seen: collections.Counter[str] = collections.Counter()
+        for weight in layer.weights:
+            seen[weight.name] += 1
+            again = f"_{seen[weight.name]}" if seen[weight.name] > 1 else ""  # Of layers that hold others.
+            yield f"{name}{weight.name}{again}", weight
+
+
+def _saved_backbone(config: EncoderConfig) -> Any:
+    if config.weights not in (IMAGENET_WEIGHTS, NO_WEIGHTS):
+        raise ValueError(f"encoder.weights={config.weights!r}: a saved model has weights of its own; leave it out.")
+    backbone = load_saved_backbone(config.backbone, config.image_size)
+    if len(backbone.output_shape) == 2 and config.pooling == "grid":
+        raise ValueError(
+            f"encoder.backbone={config.backbone!r} gives a vector [{backbone.output_shape[1]}], and "
+            "encoder.pooling=grid needs a feature map; save the model without its pooling, or use encoder.pooling=avg."
+        )
+    return backbone
+
+
+def _named_backbone(config: EncoderConfig) -> Any:
+    image_size = backbone_image_size(config)
     weights = None if config.weights == NO_WEIGHTS else config.weights
     slim_path = None if weights in (None, IMAGENET_WEIGHTS) or weights.endswith(_KERAS_ENDINGS) else weights
     if weights not in (None, IMAGENET_WEIGHTS) and not any(map(os.path.isfile, (weights, f"{weights}.index"))):
@@ -196,20 +222,22 @@ def _build_network(config: EncoderConfig, image_size: int) -> Any:
         ) from error
     if slim_path:
         load_slim_inception(backbone, slim_path)
-    return keras.Model(backbone.input, _pooling(config.pooling, backbone.output.shape[-1])(backbone.output))
+    return backbone
 
 
-def _pooling(pooling: str, channels: int) -> Any:
-    """Returns the layer that turns the last feature map [B, h, w, c] into features."""
+def _pooled(output: Any, pooling: str) -> Any:
+    """Turns the last feature map [B, h, w, c] into features; a vector [B, F] is what it is."""
+    if len(output.shape) == 2:
+        return output
     match pooling:
         case "avg":
-            return keras.layers.GlobalAveragePooling2D(name=_POOLING)
+            return keras.layers.GlobalAveragePooling2D(name=_POOLING)(output)
         case "max":
-            return keras.layers.GlobalMaxPooling2D(name=_POOLING)
+            return keras.layers.GlobalMaxPooling2D(name=_POOLING)(output)
         case "flatten":
-            return keras.layers.Flatten(name=_POOLING)
+            return keras.layers.Flatten(name=_POOLING)(output)
         case _:
-            return keras.layers.Reshape((-1, channels), name=_POOLING)
+            return keras.layers.Reshape((-1, output.shape[-1]), name=_POOLING)(output)
 
 
 def _set_up_layers(network: Any, config: EncoderConfig) -> None:

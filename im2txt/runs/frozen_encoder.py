@@ -9,6 +9,7 @@ import tensorflow as tf
 from im2txt.configuration import NO_WEIGHTS
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs.checkpoints import ENCODER_NAME, read_variables, write_variables
+from im2txt.runs.kept_backbone import SUFFIX
 from im2txt.runs.run_folder import FEATURE_ENCODER_NAME
 from im2txt.system import storage
 
@@ -51,8 +52,9 @@ def keep_feature_encoder(workdir: str, data_dir: str) -> None:
                 f"No {source}{suffix}: the feature shards lack their encoder. Run `python -m data_prep.cache_features`."
             )
     storage.make_directory(os.path.dirname(kept))
+    suffixes = (SUFFIX, *_SUFFIXES) if storage.exists(source + SUFFIX) else _SUFFIXES
     is_kept = storage.exists(kept + _SUFFIXES[-1])
-    for suffix in _SUFFIXES:  # The index last: with it the encoder is whole.
+    for suffix in suffixes:  # The index last: with it the encoder is whole.
         content = storage.read_bytes(source + suffix)
         if not is_kept:
             storage.write_bytes(kept + suffix, content)

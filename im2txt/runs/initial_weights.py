@@ -86,9 +86,9 @@ def _check_vocabulary(old: Vocabulary, new: Vocabulary, workdir: str) -> None:
 
 def _check_encoder(old: EncoderConfig, new: EncoderConfig, workdir: str) -> None:
     """What the decoder sees must mean what it meant; how it is trained may change."""
-    names = ("backbone", "pooling", "resize")
+    names = ("backbone_name", "pooling", "resize")
     different = [
-        f"encoder.{name} is {getattr(new, name)!r}, there {getattr(old, name)!r}"
+        f"encoder.{name.removesuffix('_name')} is {getattr(new, name)!r}, there {getattr(old, name)!r}"
         for name in names
         if getattr(new, name) != getattr(old, name)
     ]

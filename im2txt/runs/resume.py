@@ -57,6 +57,8 @@ def changed_fields(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
             {name: value for name, value in fields.items() if name == "decoder.name" or not name.startswith("decoder.")}
             for fields in (before, after)
         )
+    if old.encoder.is_saved_model and new.encoder.is_saved_model:  # A path; its content is compared instead.
+        after["encoder.backbone"] = before["encoder.backbone"]
     return [
         f"{name}: {before[name]!r} -> {after[name]!r}"
         for name in before

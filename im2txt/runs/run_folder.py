@@ -2,7 +2,7 @@
 
 WORKDIR/config.json, word_counts.txt    what the run was last started with
 WORKDIR/data_manifest.json              the shards it was trained on; a run of the original im2txt has none
-WORKDIR/encoder/weights.*               the frozen encoder
+WORKDIR/encoder/weights.*               the frozen encoder, and the file of one that is a saved Keras model
 WORKDIR/checkpoints/, best/             see `checkpoints`
 """
 
@@ -15,10 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from im2txt.configuration import NO_WEIGHTS, EncoderConfig, ExperimentConfig
+from im2txt.images.preprocessing import ImageFormat
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.registry import DECODERS, check_feature_rank
 from im2txt.model.image_encoder import ImageEncoder, backbone_image_size
 from im2txt.runs import checkpoints
+from im2txt.runs.kept_backbone import kept_backbone
 from im2txt.runs.resume import check_resumed
 from im2txt.runs.run_files import CONFIG_NAME, DATA_NAME, read_run_config
 from im2txt.shards.manifest import EncoderEntry, Manifest
@@ -51,6 +53,13 @@ class Run:
     captioner: Captioner
     step: int
     checkpoint: str
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """How photographs are prepared for the run's encoder; ValueError if it was loaded without."""
+        if self.captioner.encoder is None:
+            raise ValueError("The run was loaded for the features of photographs, not for photographs.")
+        return self.captioner.encoder.image_format
 
 
 def build_captioner(
@@ -150,9 +159,9 @@ def check_vocabulary(of_run: Vocabulary, of_data: Vocabulary, workdir: str) -> N
 def check_features(entry: EncoderEntry, config: EncoderConfig) -> None:
     """Raises ValueError if feature shards were made by another encoder than the configuration's."""
     wanted = {
-        "backbone": (entry.backbone, config.backbone),
-        "weights": (entry.weights, os.path.basename(config.weights)),
-        "image_size": (entry.image_size, backbone_image_size(config)),
+        "backbone": (entry.backbone, config.backbone_name),
+        "weights": (entry.weights, config.weights_name),
+        "image_size": (entry.image_size, _image_size(entry, config)),
         "crop_fraction": (round(entry.crop_fraction, 6), round(config.crop_fraction, 6)),
         "pooling": (entry.pooling, config.pooling),
         "resize": (entry.resize, config.resize),
@@ -164,6 +173,10 @@ def check_features(entry: EncoderEntry, config: EncoderConfig) -> None:
             f"The feature shards do not fit the configuration's encoder: {reason}. Make them again with "
             "`python -m data_prep.cache_features` and this configuration, or train on the photographs' shards."
         )
+
+
+def _image_size(entry: EncoderEntry, config: EncoderConfig) -> int:
+    return config.image_size or (entry.image_size if config.is_saved_model else backbone_image_size(config))
 
 
 def load_run(workdir: str, data: Manifest | None = None, checkpoint: str = "") -> Run:
@@ -186,7 +199,8 @@ def load_run(workdir: str, data: Manifest | None = None, checkpoint: str = "") -
         check_features(data.encoder, config.encoder)
         encoder, feature_shape = None, data.encoder.feature_shape
     else:
-        encoder = ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS, compute_dtype="float32"))
+        built = dataclasses.replace(kept_backbone(workdir, config.encoder), weights=NO_WEIGHTS, compute_dtype="float32")
+        encoder = ImageEncoder(built)
         feature_shape = encoder.feature_shape
         if not config.encoder.trainable:
             checkpoints.read_variables(os.path.join(workdir, checkpoints.ENCODER_NAME), encoder.variables)

@@ -71,9 +71,9 @@ class EncoderEntry:
     """Which encoder made a folder of feature shards.
 
     Attributes:
-        backbone: `encoder.backbone`: a name in `keras.applications`, or SmallCNN.
+        backbone: `encoder.backbone`: a name in `keras.applications`, SmallCNN, or a saved model's file name.
         weights: `imagenet`, `none`, or the weight file's base name.
-        weights_sha256: hash of the encoder's variables as loaded.
+        weights_sha256: `ImageEncoder.fingerprint()`: of its variables as loaded.
         image_size: pixels, side of the encoder's input.
         crop_fraction: central part of the photograph that was kept.
         pooling: how the last feature map was pooled.

@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from im2txt.configuration import NO_WEIGHTS, ExperimentConfig
 from im2txt.model.decoders.registry import check_feature_rank
-from im2txt.model.image_encoder import ImageEncoder, image_format
+from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.frozen_encoder import keep_encoder, keep_feature_encoder
 from im2txt.runs.initial_weights import load_initial_weights
+from im2txt.runs.kept_backbone import keep_backbone, kept_backbone
 from im2txt.runs.metric_writer import MetricWriter
 from im2txt.runs.run_files import CONFIG_NAME
 from im2txt.runs.sample_captions import drop_later_samples
@@ -98,7 +99,8 @@ class _Run:
             writes=distribution.layout.is_chief,
             best_by=config.training.best_by,
         )
-        self._image_format = image_format(config.encoder) if folder.manifest.encoder is None else None
+        encoder = self._trainer.captioner.encoder
+        self._image_format = encoder.image_format if encoder else None
 
     def restore(self) -> None:
         """Goes to the latest checkpoint, if there is one."""
@@ -218,6 +220,8 @@ def _enter_workdir(
         if storage.exists(storage.join(workdir, CONFIG_NAME)):
             earlier = run_folder.read_run_config(workdir)
         run_folder.start_run(workdir, config, folder.manifest, folder.read_vocabulary())
+        if folder.manifest.encoder is None:
+            keep_backbone(workdir, config.encoder)
     distribution.wait()
     if not is_chief and run_folder.read_run_config(workdir) != config:
         raise ValueError(
@@ -238,7 +242,7 @@ def _build_trainer(
     data = folder.manifest
     tf.keras.utils.set_random_seed(config.training.seed)
     with distribution.strategy.scope():
-        encoder = _build_encoder(config) if data.encoder is None else None
+        encoder = _build_encoder(config, workdir) if data.encoder is None else None
         source = encoder or data.encoder
         assert source is not None  # One of the two is there by construction.
         counts = np.array(words.counts)
@@ -277,10 +281,10 @@ def _check_parts(config: ExperimentConfig, replica_batch_size: int) -> None:
         )
 
 
-def _build_encoder(config: ExperimentConfig) -> ImageEncoder:
+def _build_encoder(config: ExperimentConfig, workdir: str) -> ImageEncoder:
     """Builds the encoder; what starts from a run has that run's weights, and needs no others."""
-    starts_from_run = bool(config.training.start_from)
-    return ImageEncoder(dataclasses.replace(config.encoder, weights=NO_WEIGHTS) if starts_from_run else config.encoder)
+    encoder = kept_backbone(workdir, config.encoder)
+    return ImageEncoder(dataclasses.replace(encoder, weights=NO_WEIGHTS) if config.training.start_from else encoder)
 
 
 def _keep_encoder(

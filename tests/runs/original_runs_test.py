@@ -29,7 +29,6 @@ from im2txt.inference.caption_model import Model
 from im2txt.inference.photograph_captioner import PhotographCaptioner
 from im2txt.inference.photographs import caption_photographs
 from im2txt.inference.scoring import score_run
-from im2txt.model.image_encoder import image_format
 from im2txt.runs import run_folder
 from im2txt.runs.original_runs import export_original_checkpoint, import_original_run
 from im2txt.shards.manifest import write_manifest
@@ -123,7 +122,7 @@ def test_the_import_tells_what_it_found(world):
 
 def test_pixels_embeddings_and_initial_states_agree(world):
     original, captioner = world.original, world.run.captioner
-    images = [prepare_image(tf.constant(data), image_format(world.run.config.encoder)) for data in world.encoded]
+    images = [prepare_image(tf.constant(data), world.run.image_format) for data in world.encoded]
     theirs = [original.run(original.image, {original.encoded_image: data}) for data in world.encoded]
     np.testing.assert_allclose(images, theirs, atol=1e-6)
     batches = [tf.stack(images[start : start + 8]) for start in range(0, len(images), 8)]
