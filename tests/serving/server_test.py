@@ -75,6 +75,19 @@ def test_one_connection_serves_many_requests():
                 answer += piece
 
 
+def test_connections_beyond_the_bound_are_503_and_the_service_goes_on(monkeypatch):
+    monkeypatch.setattr(server, "_MAX_CONNECTIONS", 4)
+    with running(GreyModel()) as service:
+        with contextlib.ExitStack() as stack:
+            for _ in range(4):
+                connection = stack.enter_context(service.connect())
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.recv(1000)  # So that it counts.
+            assert service.predict(grey_jpeg(1)).status == 503
+        while service.predict(grey_jpeg(1)).status == 503:
+            pass
+
+
 def test_what_is_no_http_is_refused():
     with running(GreyModel()) as service:
         for sent in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"G" * 100_000, b"GET / HTTP/1.1\r\nA\r\n\r\n"):
