@@ -17,6 +17,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
+from fake_runs import random_run, write_run
+from fakes import write_dataset
 from PIL import Image
 from spark_jobs import die_once
 
@@ -29,6 +31,8 @@ from im2txt.engines import spark_engine
 from im2txt.engines.engine_options import EngineOptions
 from im2txt.engines.local_engine import LocalEngine
 from im2txt.engines.spark_engine import SparkEngine
+from im2txt.inference.caption_folder import caption_files
+from im2txt.inference.caption_model import Model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HAS_JAVA = bool(os.environ.get("JAVA_HOME") or shutil.which("java"))
@@ -57,13 +61,12 @@ class Cluster:
     worker_ids: tuple[int, ...]
 
 
-@pytest.fixture
-def cluster(tmp_path: pathlib.Path) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     import pyspark
 
     home = pathlib.Path(pyspark.__file__).parent
-    folder = tmp_path / "cluster"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("cluster")
     quick_start = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     (folder / "spark-defaults.conf").write_text(
         "spark.driver.host 127.0.0.1\nspark.driver.bindAddress 127.0.0.1\nspark.ui.enabled false\n"
@@ -150,6 +153,25 @@ def test_a_cluster_that_loses_an_executor_writes_the_bytes_that_the_pool_writes(
     assert sorted(path.name for path in (tmp_path / "spark").iterdir()) == names
     for name in names:
         assert (tmp_path / "spark" / name).read_bytes() == (tmp_path / "pool" / name).read_bytes(), name
+
+
+@needs_spark
+def test_a_cluster_that_loses_an_executor_captions_as_one_process_does(
+    cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    data = write_dataset(tmp_path / "data", {"test": 8}, shards_per_split=3)
+    paths = [os.path.join(data.data_dir, entry.name) for entry in data.manifest.split("test").shards]
+    with open(paths[2], "r+b") as file:
+        file.truncate(os.path.getsize(paths[2]) - 1)
+    model = Model((write_run(tmp_path / "run", random_run()),), (("beam_size", 2),), batch_size=3, num_threads=1)
+    engine = KillingEngine(cluster, str(tmp_path / "notice"))
+    caption_files(paths, str(tmp_path / "spark"), "jsonl", model, engine)
+    assert len(engine.killed) == 1
+    manifest = caption_files(paths, str(tmp_path / "process"), "jsonl", model, LocalEngine(1))
+    assert (manifest["photographs"], manifest["errors"]) == (8, {"damaged": 1})
+    content = {path.name: path.read_bytes() for path in (tmp_path / "process").iterdir()}
+    assert len(content) == 5
+    assert {path.name: path.read_bytes() for path in (tmp_path / "spark").iterdir()} == content
 
 
 class OneTask:
