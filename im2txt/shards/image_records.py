@@ -7,9 +7,10 @@ photographs wants to know of the bad ones, not to stop at them.
 from __future__ import annotations
 
 import dataclasses
+import os
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from google.protobuf.message import DecodeError
 
@@ -99,11 +100,23 @@ def _too_large(size: int) -> str:
     return f"too_large: {size:,} bytes; a photograph has at most {storage.MAX_PHOTOGRAPH_BYTES:,}"
 
 
+class _BoundedReader:
+    """A file for tarfile, which would ask for as many bytes as a header claims, and get memory for them."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._size = file, file.seek(0, os.SEEK_END)
+        self.tell, self.seek = file.tell, file.seek
+        file.seek(0)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(0, min(size, self._size - self._file.tell(), MAX_RECORD_BYTES)))
+
+
 def _read_tar(file: BinaryIO) -> Iterator[ImageRecord]:
     number, end = 0, -1
     try:
-        file.seek(0)
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        bounded: Any = _BoundedReader(file)
+        with tarfile.open(fileobj=bounded, mode="r:") as archive:
             while (member := archive.next()) is not None:
                 if archive.offset <= end:
                     raise tarfile.ReadError("a size below zero")  # tarfile would walk in a circle.
