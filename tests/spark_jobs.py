@@ -10,7 +10,9 @@ from typing import Any
 
 
 def die_once(function: Callable[[Any], Any], notice: str, job: Any) -> Any:
-    """Calls the function, but the first call of all says who it is and waits for its death."""
+    """Calls the function and notes in which process; but the first call of all says who it is and awaits its death."""
+    with open(notice + ".workers", "a") as file:
+        file.write(f"{os.getpid()}\n")
     try:
         pathlib.Path(notice + ".sent").touch(exist_ok=False)
     except FileExistsError:

@@ -94,7 +94,8 @@ def _run_task(context: SparkContext, call: Callable[[bytes], Any], job: Any) -> 
     """Runs a job as a Spark task, from a thread of its own; raises what the job raised."""
     # Compressed, a job of hundreds of captions stays below the size that Spark warns of.
     packed = zlib.compress(pickle.dumps(job))
-    report, error = context.parallelize([packed], 1).map(call).first()
+    # Not first(), which leaves the end of the input unread: Spark would end the worker, and what it has loaded with it.
+    ((report, error),) = context.parallelize([packed], 1).map(call).collect()
     if error is not None:
         raise error
     return report
