@@ -159,7 +159,7 @@ def show(folder: str, count: int, rounds: int) -> None:
 def run_inference_command(folder: str, one: bool) -> list[str]:
     """The command that captions the files one folder holds."""
     photographs = f"{folder}/{'one' if one else 'images'}"
-    flags = [f"--workdir={folder}/run", "--format=json", f"--batch_size={BATCH_SIZE}", photographs]
+    flags = [f"--workdir={folder}/run", "--format=jsonl", f"--batch_size={BATCH_SIZE}", photographs]
     return [sys.executable, "-m", "im2txt.run_inference", *flags]
 
 
