@@ -27,13 +27,18 @@ class CacheFeaturesFlags:
     output_dir: str
     """Folder of the feature shards; an interrupted run goes on there."""
     batch_size: int = 32
-    """Photographs per pass through the encoder."""
+    """Views of photographs per pass through the encoder."""
+    views: int = 1
+    """Views of each photograph of config.input.train_split: the plain one, and others cropped, flipped and recoloured
+    at random. Training takes one of them each epoch."""
     feature_dtype: FeatureDtype | Literal["auto"] = "auto"
     """Type in which features are stored; auto is float16 for grids (encoder.pooling=grid) and float32 for vectors."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
+        if self.views < 1:
+            raise ValueError(f"views={self.views}: must be at least 1.")
 
 
 def main() -> None:
@@ -49,7 +54,14 @@ def main() -> None:
 
     config = flags.config
     result = cache_features(
-        flags.data_dir, flags.output_dir, config.encoder, flags.batch_size, config.training.seed, flags.feature_dtype
+        flags.data_dir,
+        flags.output_dir,
+        config.encoder,
+        flags.batch_size,
+        config.training.seed,
+        flags.feature_dtype,
+        flags.views,
+        config.input.train_split,
     )
     images = sum(split.images for split in result.splits.values())
     shape = result.encoder.feature_shape if result.encoder else ()

@@ -65,7 +65,7 @@ def claim(output_dir: str, fingerprint: str, origin: Origin) -> bool:
         if foreign and foreign != [skips.FILE_NAME]:  # All that a build leaves that the limit ended before it began.
             raise RuntimeError(f"{output_dir} is not empty: it holds {foreign[0]!r}. {remedy}")
         storage.write_text(plan_path, json.dumps({PLAN_OPTION: fingerprint}))
-    remove_temporaries(output_dir)
+    storage.remove_temporaries(output_dir)
     return False
 
 
@@ -78,13 +78,6 @@ def may_list_skips(output_dir: str) -> bool:
 def release(output_dir: str) -> None:
     """Removes the plan's reservation: from now on the manifest speaks for the folder."""
     storage.remove(storage.join(output_dir, PLAN_NAME))
-
-
-def remove_temporaries(output_dir: str) -> None:
-    """Removes what writers that were killed left behind."""
-    for name in _list_names(output_dir):
-        if name.startswith(storage.TEMPORARY_PREFIX):
-            storage.remove(storage.join(output_dir, name))
 
 
 def _own_names(output_dir: str) -> set[str]:

@@ -81,7 +81,7 @@ def _build(plan: BuildPlan, origin: Origin, output_dir: str, options: BuildOptio
         try:
             reports = kept | _write_shards(plan, kept, output_dir, options, engine)
         finally:
-            build_folder.remove_temporaries(output_dir)
+            storage.remove_temporaries(output_dir)
         content = BuiltContent.of(plan, reports)
         # Only now, so that all that is unusable is counted; the sound shards are kept for the next attempt.
         usable = sum(map(len, content.images.values()))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from im2txt.shards.manifest import EncoderEntry
 from im2txt.shards.records import Layout
+from im2txt.shards.shard_names import parse_shard_name
 from im2txt.shards.shard_reader import Example, take_apart
 from im2txt.shards.tfrecords import read_records
 from im2txt.text.vocabulary import END_WORD, START_WORD, Vocabulary
@@ -104,6 +104,8 @@ def check_shard(
     problems = _Problems(name)
     is_readable = True
     records = read_records(content)
+    shard_name = parse_shard_name(name)
+    split = shard_name.split if shard_name else ""
     for number in itertools.count():
         where = f"record {number}"
         try:
@@ -128,7 +130,7 @@ def check_shard(
         words += sum(len(ids) - 1 for ids in example.caption_ids)
         ids = np.fromiter(itertools.chain.from_iterable(example.caption_ids), np.int64)
         word_counts += np.bincount(ids[(ids >= 0) & (ids < len(word_counts))], minlength=len(word_counts))
-        for kind, detail, advice in (*_caption_problems(example, rules), *_image_problems(example, rules)):
+        for kind, detail, advice in (*_caption_problems(example, rules), *_image_problems(example, rules, split)):
             problems.add(kind, f"{where}{detail}", advice)
     return ShardContent(
         np.array(image_ids, np.int64),
@@ -200,14 +202,15 @@ def _id_problems(
         yield "holds a word whose id is another word's", detail, WRONG_VOCABULARY
 
 
-def _image_problems(example: Example, rules: Rules) -> Iterator[tuple[str, str, str]]:
+def _image_problems(example: Example, rules: Rules, split: str) -> Iterator[tuple[str, str, str]]:
     if rules.encoder is not None:
         shape, dtype = rules.encoder.feature_shape, rules.encoder.feature_dtype
-        size = math.prod(shape)
+        size = rules.encoder.numbers_per_example(split)
         if example.features is None:
             yield "holds an image without features", "", WRONG_CONTENT
         elif example.features.size != size:
-            detail = f" has {example.features.size} numbers, the shape {shape} needs {size}"
+            views = f" of {rules.encoder.views_of(split)} views" if rules.encoder.views_of(split) > 1 else ""
+            detail = f" has {example.features.size} numbers, the shape {shape}{views} needs {size}"
             yield "holds features of another shape", detail, WRONG_CONTENT
         elif example.features.dtype != dtype:
             yield "holds features of another type", f" has {example.features.dtype}, not {dtype}", WRONG_CONTENT

@@ -11,28 +11,23 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from typing import Literal
 
 import google_crc32c
 import keras
-import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
+from data_prep.features.feature_writer import FeatureWriter
 from im2txt.configuration import EncoderConfig
-from im2txt.images.preprocessing import ImageFormat, prepare_image
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints, run_folder
 from im2txt.runs.kept_backbone import SUFFIX
 from im2txt.shards import manifest
-from im2txt.shards.completion import completion_path, read_completion, write_completion
-from im2txt.shards.damaged_records import find_damage
-from im2txt.shards.manifest import EncoderEntry, Manifest, ShardEntry, SplitEntry
-from im2txt.shards.records import FeatureDtype, parse_example, replace_image_with_features
+from im2txt.shards.completion import completion_path, write_completion
+from im2txt.shards.manifest import EncoderEntry, Manifest, SplitEntry
+from im2txt.shards.records import FeatureDtype
 from im2txt.shards.references import references_name
 from im2txt.shards.shard_folder import UNFINISHED_FEATURES_NAME, ShardFolder
-from im2txt.shards.tfrecords import write_records
 from im2txt.system import storage
 from im2txt.system.folder_lock import folder_lock
 from im2txt.text.vocabulary import FILE_NAME as VOCABULARY_FILE_NAME
@@ -45,6 +40,8 @@ def cache_features(
     batch_size: int,
     seed: int,
     feature_dtype: FeatureDtype | Literal["auto"] = "auto",
+    num_views: int = 1,
+    views_split: str = "train",
 ) -> Manifest:
     """Writes the feature shards of a folder of image shards.
 
@@ -56,15 +53,18 @@ def cache_features(
         output_dir: made if absent; not `data_dir`.
         config: the encoder; it must not be trainable.
         batch_size: photographs per pass through the encoder.
-        seed: fixes random weights (encoder.weights=none): an interrupted run goes on with the same ones.
+        seed: fixes random weights (encoder.weights=none) and the views: an interrupted run goes on with the same ones.
         feature_dtype: type to store them in; `auto` takes float16 for grids, which are large, and float32 for vectors.
+        num_views: views of each photograph of `views_split`: the plain one, and others cropped, flipped and recoloured
+            at random as in training. All other splits have the plain one alone.
+        views_split: name of the split that is trained on.
 
     Returns:
         The manifest, as written.
 
     Raises:
         ValueError: if `data_dir` holds features or a damaged shard, the encoder is to be trained, `output_dir` is
-            another encoder's, or a feature is not finite or beyond the type.
+            another encoder's, `views_split` is no split, or a feature is not finite or beyond the type.
         FileNotFoundError: if shards or weights are missing.
         RuntimeError: if another process is writing into `output_dir`.
     """
@@ -76,12 +76,16 @@ def cache_features(
         raise ValueError("encoder.trainable=True: features can be cached of a frozen encoder only.")
     if os.path.realpath(data_dir) == os.path.realpath(output_dir):
         raise ValueError(f"--output_dir is --data_dir ({data_dir}); feature shards need a folder of their own.")
+    if num_views > 1:
+        source.split(views_split)
     paths = {name: folder.check_shards(name) for name in source.splits}
     keras.utils.set_random_seed(seed)
     encoder = ImageEncoder(config)
     if feature_dtype == "auto":
         feature_dtype = "float16" if config.feature_rank > 1 else "float32"
     entry = _encoder_entry(config, encoder, data_dir, feature_dtype)
+    if num_views > 1:
+        entry = dataclasses.replace(entry, num_views=num_views, views_split=views_split, views_seed=seed)
     with folder_lock(output_dir, "--output_dir"):
         fingerprint = hashlib.sha256(json.dumps(dataclasses.asdict(entry), sort_keys=True).encode()).hexdigest()
         finished = _finished(output_dir, entry, fingerprint)
@@ -93,14 +97,13 @@ def cache_features(
         checkpoints.write_variables(os.path.join(output_dir, run_folder.FEATURE_ENCODER_NAME), encoder.variables)
         for name in (VOCABULARY_FILE_NAME, *map(references_name, source.splits)):
             storage.write_bytes(storage.join(output_dir, name), storage.read_bytes(storage.join(data_dir, name)))
-        writer = _ShardWriter(
-            folder, encoder, encoder.image_format, output_dir, batch_size, fingerprint, entry.feature_dtype
-        )
+        writer = FeatureWriter(folder, encoder, output_dir, batch_size, fingerprint, entry)
         total = sum(split.examples for split in source.splits.values())
         splits = {}
         with tqdm(total=total, unit="image", desc="encoding") as progress:
             for name, split in source.splits.items():
-                shards = tuple(writer.write(*pair, progress) for pair in zip(split.shards, paths[name], strict=True))
+                pairs = zip(split.shards, paths[name], strict=True)
+                shards = tuple(writer.write(*pair, entry.views_of(name), progress) for pair in pairs)
                 splits[name] = dataclasses.replace(split, shards=shards)
         return _finish(source, splits, entry, output_dir)
 
@@ -176,82 +179,6 @@ def _check_same_encoder(output_dir: str, existing: EncoderEntry | None, entry: E
             f"{output_dir} holds a finished set of other features, which differ in {', '.join(different)}. Name "
             "another --output_dir, or remove it."
         )
-
-
-class _ShardWriter:
-    """Writes one feature shard after the other."""
-
-    def __init__(
-        self,
-        source: ShardFolder,
-        encoder: ImageEncoder,
-        photograph_format: ImageFormat,
-        output_dir: str,
-        batch_size: int,
-        fingerprint: str,
-        feature_dtype: FeatureDtype,
-    ):
-        self._source = source
-        self._feature_dtype = feature_dtype
-        self._output_dir = output_dir
-        self._batch_size = batch_size
-        self._fingerprint = fingerprint
-
-        layout = source.manifest.layout
-
-        def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            encoded_image = parse_example(serialized, layout)["encoded_image"]
-            return serialized, prepare_image(encoded_image, photograph_format)
-
-        # Both are traced once; once per shard would cost more than encoding a small one.
-        self._prepare = tf.function(prepare, input_signature=[tf.TensorSpec([], tf.string)])
-        signature = tf.TensorSpec([None, encoder.image_size, encoder.image_size, 3], tf.float32)
-        self._encode = tf.function(encoder, input_signature=[signature])
-
-    def write(self, shard: ShardEntry, path: str, progress: tqdm) -> ShardEntry:
-        """Writes the features of one shard, unless they are there already."""
-        target = storage.join(self._output_dir, shard.name)
-        record = read_completion(self._output_dir, shard.name, self._fingerprint)
-        if record is None:
-            size, checksum = write_records(target, self._records(path, progress))
-            record = {
-                "name": shard.name,
-                "fingerprint": self._fingerprint,
-                "bytes": size,
-                "crc32c": f"{checksum:08x}",
-            }
-            write_completion(self._output_dir, record)
-        else:
-            progress.update(shard.examples)
-        return dataclasses.replace(shard, bytes=record["bytes"], crc32c=record["crc32c"])
-
-    def _features(self, images: tf.Tensor) -> np.ndarray:
-        """Returns the photographs' features in the type they are stored in."""
-        features = self._encode(images).numpy()
-        if not np.isfinite(features).all():
-            raise ValueError("The encoder makes features that are infinite or not a number; its weights are unusable.")
-        largest = np.finfo(self._feature_dtype).max
-        if (found := np.abs(features).max()) > largest:
-            raise ValueError(
-                f"The encoder makes a feature of {found:.3g}, and {self._feature_dtype} ends at {largest}. "
-                "Use --feature_dtype=float32."
-            )
-        return features.astype(self._feature_dtype)
-
-    def _records(self, path: str, progress: tqdm) -> Iterator[bytes]:
-        batches = tf.data.TFRecordDataset(path).map(self._prepare, tf.data.AUTOTUNE, deterministic=True)
-        try:
-            for serialized, images in batches.batch(self._batch_size).prefetch(2):
-                for example, features in zip(serialized.numpy(), self._features(images), strict=True):
-                    yield replace_image_with_features(example, features)
-                progress.update(len(images))
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            damage = find_damage([path], self._source.manifest, len(self._source.read_vocabulary()))
-            if damage is None:
-                raise
-            raise ValueError(
-                f"A shard is damaged: {damage}. Run `python -m data_prep.verify_data --data_dir={self._source.path}`."
-            ) from error
 
 
 def _finish(source: Manifest, splits: dict[str, SplitEntry], entry: EncoderEntry, output_dir: str) -> Manifest:

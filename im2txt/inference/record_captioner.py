@@ -42,8 +42,9 @@ class RecordCaptioner:
             config = run.config.decoding.replaced(decoding)
             generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, config)
             feature_shape = data.encoder.feature_shape if data.encoder else (0,)
+            num_views = data.encoder.num_views if data.encoder else 1
             self.runs = (run,)
-            self._caption = functools.partial(_caption_features, generator, feature_shape, batch_size)
+            self._caption = functools.partial(_caption_features, generator, feature_shape, num_views, batch_size)
         else:
             captioner = PhotographCaptioner.load(*workdirs, **decoding)
             self.runs = captioner.runs
@@ -75,21 +76,25 @@ def _caption_photographs(
 
 
 def _caption_features(
-    generator: CaptionGenerator, feature_shape: tuple[int, ...], batch_size: int, records: Sequence[ImageRecord]
+    generator: CaptionGenerator,
+    feature_shape: tuple[int, ...],
+    num_views: int,
+    batch_size: int,
+    records: Sequence[ImageRecord],
 ) -> list[CaptionedPhotograph]:
     feature_size = math.prod(feature_shape)
-    fitting = [record for record in records if len(record.features) == 4 * feature_size]
+    sizes = 4 * feature_size, 4 * feature_size * num_views  # The first of several views is the plain one.
+    fitting = [record for record in records if len(record.features) in sizes]
     results: Iterator[list[Candidate]] = iter(())
     if fitting:
         padded = fitting + fitting[-1:] * (batch_size - len(fitting))
-        features = np.stack([np.frombuffer(record.features, "<f4").reshape(feature_shape) for record in padded])
+        plain = [np.frombuffer(record.features, "<f4", feature_size) for record in padded]
+        features = np.reshape(plain, (-1, *feature_shape))
         keys = tf.constant([_key(record) for record in padded], tf.int64)
         results = iter(generator({"features": tf.constant(features), "image_id": keys}))
     error = f"no_features: the record does not hold {feature_size} of them"
     return [
-        CaptionedPhotograph(tuple(next(results)))
-        if len(record.features) == 4 * feature_size
-        else CaptionedPhotograph(error=error)
+        CaptionedPhotograph(tuple(next(results))) if len(record.features) in sizes else CaptionedPhotograph(error=error)
         for record in records
     ]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
 from im2txt.images import preprocessing
 from im2txt.shards.manifest import Manifest
+from im2txt.shards.shard_names import parse_shard_name
 from im2txt.shards.shard_reader import Example, take_apart
 from im2txt.shards.tfrecords import Damage, scan_records
 from im2txt.system import storage
@@ -34,14 +35,15 @@ def find_damage(paths: Sequence[str], manifest: Manifest, vocab_size: int) -> st
                 example = take_apart(record, manifest.layout)
             except ValueError as error:
                 return f"{where}: {error}"
-            for problem in _problems(example, manifest, vocab_size):
+            name = parse_shard_name(os.path.basename(path))
+            for problem in _problems(example, manifest, name.split if name else "", vocab_size):
                 return f"{where}, photograph {example.image_id}: {problem}"
     return None
 
 
-def _problems(example: Example, manifest: Manifest, vocab_size: int) -> Iterator[str]:
+def _problems(example: Example, manifest: Manifest, split: str, vocab_size: int) -> Iterator[str]:
     if manifest.encoder is not None:
-        size, dtype = math.prod(manifest.encoder.feature_shape), manifest.encoder.feature_dtype
+        size, dtype = manifest.encoder.numbers_per_example(split), manifest.encoder.feature_dtype
         if example.features is None or example.features.size != size or example.features.dtype != dtype:
             yield f"it does not hold {size} features of {dtype}"
     elif example.encoded_image is None:

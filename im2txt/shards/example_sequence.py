@@ -49,36 +49,50 @@ class ExampleSequence:
 
     def __init__(self, folder: ShardFolder, split: str, captions_per_image: int):
         """Reads nothing yet; see `ShardFolder.shard_paths` for what is checked."""
+        encoder = folder.manifest.encoder
+        self._num_views = encoder.views_of(split) if encoder else 1
         self._manifest, self._captions_per_image = folder.manifest, captions_per_image
         self._paths = folder.shard_paths(split)
         self._sizes = [_num_examples(shard, captions_per_image) for shard in self._manifest.split(split).shards]
         self.num_shards, self.num_examples = len(self._paths), sum(self._sizes)
 
-    def examples(self, order: tf.Tensor, start: tf.Tensor | int, end: tf.Tensor | int) -> tf.data.Dataset:
-        """Returns examples [start, end) of the sequence that has the shards in this order (int32), interleaved."""
+    def examples(
+        self, order: tf.Tensor, start: tf.Tensor | int, end: tf.Tensor | int, views_seed: tf.Tensor | None = None
+    ) -> tf.data.Dataset:
+        """Returns examples [start, end) of the sequence that has the shards in this order (int32), interleaved.
+
+        Of several views of a photograph, `views_seed` (int64 [2]) and the photograph's id draw one; None takes the
+        plain one.
+        """
         paths, sizes = tf.gather(tf.constant(self._paths), order), tf.gather(tf.constant(self._sizes, tf.int64), order)
         first = tf.cumsum(sizes, exclusive=True)  # [shards], where in the sequence each shard begins
         skipped, until = (tf.clip_by_value(edge - first, 0, sizes) for edge in (start, end))
         read = tf.where(until > skipped)[:, 0]
         parts = tuple(tf.gather(values, read) for values in (paths, skipped, until - skipped))
         return tf.data.Dataset.from_tensor_slices(parts).interleave(
-            lambda path, skipped, count: self._examples_of_shard(path).skip(skipped).take(count),
+            lambda path, skipped, count: self._examples_of_shard(path, views_seed).skip(skipped).take(count),
             cycle_length=_INTERLEAVED_SHARDS,
             num_parallel_calls=_INTERLEAVED_SHARDS,
             deterministic=True,
         )
 
-    def _examples_of_shard(self, path: tf.Tensor) -> tf.data.Dataset:
+    def _examples_of_shard(self, path: tf.Tensor, views_seed: tf.Tensor | None) -> tf.data.Dataset:
         """Returns examples: `image_id`, `encoded_image` or `features`, `caption_ids` int32 [captions_per_image, T].
 
         Features keep the type they are stored in: many examples wait between here and their batch.
         """
         manifest, captions_per_image = self._manifest, self._captions_per_image
-        encoder = manifest.encoder
-        of_features = (encoder.feature_shape, encoder.feature_dtype) if encoder else ()
+        encoder, num_views = manifest.encoder, self._num_views
+        of_features = ((num_views, *encoder.feature_shape), encoder.feature_dtype) if encoder else ()
 
         def parse(serialized: tf.Tensor) -> Tensors:
             example = parse_example(serialized, manifest.layout, *of_features)
+            if encoder is not None:
+                view = tf.constant(0)
+                if num_views > 1 and views_seed is not None:
+                    view_seed = tf.random.fold_in(views_seed, example["image_id"])
+                    view = tf.random.stateless_uniform([], view_seed, maxval=num_views, dtype=tf.int32)
+                example["features"] = example["features"][view]
             return example | {"caption_ids": tf.cast(example["caption_ids"], tf.int32).to_tensor(NO_WORD)}
 
         def groups(example: Tensors) -> tf.data.Dataset:

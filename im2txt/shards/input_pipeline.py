@@ -67,9 +67,9 @@ def training_batches(
     first_epoch, examples_to_skip = find_example(first_window * window_size, sequence.num_examples, layout)
 
     def epoch_examples(epoch: tf.Tensor) -> tf.data.Dataset:
-        order_seed = [tf.constant(seed, tf.int64), epoch]
+        order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(sequence.num_shards), seed=order_seed)
-        examples = sequence.examples(order, *epoch_share(epoch, sequence.num_examples, layout))
+        examples = sequence.examples(order, *epoch_share(epoch, sequence.num_examples, layout), order_seed)
         buffer_seed = seed * _EPOCHS + epoch
         return examples.shuffle(config.shuffle_buffer_examples, seed=buffer_seed, reshuffle_each_iteration=False)
 

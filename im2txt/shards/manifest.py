@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 from im2txt.configuration import ResizeMethod
@@ -83,6 +84,10 @@ class EncoderEntry:
         resize: where pixels were sampled; an older manifest does not say.
         feature_dtype: type in which the features are stored; an older manifest does not say.
         compute_dtype: number type of the layers that computed them; an older manifest does not say.
+        num_views: views of each photograph of `views_split` that its examples hold, the plain one first; the examples
+            of other splits hold that one alone.
+        views_split: name of the split with several views; empty if there is none.
+        views_seed: of the views' crops, flips and colours.
     """
 
     backbone: str
@@ -97,6 +102,17 @@ class EncoderEntry:
     resize: ResizeMethod = "half_pixel"
     feature_dtype: FeatureDtype = "float32"
     compute_dtype: str = "float32"
+    num_views: int = 1
+    views_split: str = ""
+    views_seed: int = 0
+
+    def views_of(self, split: str) -> int:
+        """Returns how many views of each photograph a split's examples hold."""
+        return self.num_views if split == self.views_split else 1
+
+    def numbers_per_example(self, split: str) -> int:
+        """Returns how many numbers a split's examples hold: those of all views."""
+        return self.views_of(split) * math.prod(self.feature_shape)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,7 +136,12 @@ def _feature_shape(value: Any, where: str) -> None:
 
 def _encoder(value: Any, where: str) -> None:
     if value is not None:
-        _check_fields(value, where, _ENCODER_FIELDS, optional=("resize", "feature_dtype", "compute_dtype"))
+        _check_fields(
+            value,
+            where,
+            _ENCODER_FIELDS,
+            optional=("resize", "feature_dtype", "compute_dtype", "num_views", "views_split", "views_seed"),
+        )
 
 
 def _check_split(name: str, split: Any, where: str, layout: Layout) -> None:
@@ -209,6 +214,7 @@ _SHARD_FIELDS: dict[str, Check] = {
     "crc32c": _checksum,
     "captions_per_example": _histogram,
 }
+_LATER_ENCODER_FIELDS = ("resize", "feature_dtype", "compute_dtype", "num_views", "views_split", "views_seed")
 _ENCODER_FIELDS: dict[str, Check] = {
     "backbone": _text,
     "weights": _text,
@@ -222,4 +228,7 @@ _ENCODER_FIELDS: dict[str, Check] = {
     "resize": _choice(*get_args(ResizeMethod)),
     "feature_dtype": _choice(*get_args(FeatureDtype)),
     "compute_dtype": _choice("float32", "bfloat16"),
+    "num_views": _integer(1, 1 << 16),
+    "views_split": _text,
+    "views_seed": _integer(-_MAX_BYTES),
 }

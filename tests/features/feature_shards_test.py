@@ -14,7 +14,7 @@ import tensorflow as tf
 from fakes import write_dataset
 from PIL import Image
 
-from data_prep.features import feature_shards
+from data_prep.features import feature_writer
 from data_prep.features.feature_shards import cache_features
 from im2txt.configuration import EncoderConfig
 from im2txt.model.image_encoder import ImageEncoder
@@ -197,17 +197,17 @@ class PowerCutError(Exception):
 def encoded_shards(monkeypatch):
     """Names of the shards whose photographs were encoded; a name in `fatal` cuts the power in the middle of it."""
     seen, fatal = [], set()
-    records_of = feature_shards._ShardWriter._records
+    records_of = feature_writer.FeatureWriter._records
 
-    def recorded(writer, path, progress):
+    def recorded(writer, path, *others):
         name = path.rpartition("/")[2]
         seen.append(name)
-        for number, record in enumerate(records_of(writer, path, progress)):
+        for number, record in enumerate(records_of(writer, path, *others)):
             if number and name in fatal:
                 raise PowerCutError
             yield record
 
-    monkeypatch.setattr(feature_shards._ShardWriter, "_records", recorded)
+    monkeypatch.setattr(feature_writer.FeatureWriter, "_records", recorded)
     return seen, fatal
 
 
