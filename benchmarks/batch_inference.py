@@ -1,6 +1,6 @@
 """Photographs per second of batch inference: one process, one per core, and Spark, beside `im2txt.run_inference`.
 
-The photographs lie as files in a folder for `run_inference`, and in tar files, 16 of them or more, for the others. With
+The photographs lie as files in a folder for `run_inference`, and in tar files for the others. With
 SmallCNN they are the drawings of `data_prep.draw_scenes`, 64 x 64; with an encoder of keras.applications they are 640 x
 480, as large as a photograph's file. The weights are random, so that no caption ends before its 20 words: a trained
 run's search is shorter. Times are of whole processes; below the table stand what starting takes, the rate without it,
@@ -35,7 +35,7 @@ from im2txt.system import command_line
 
 BATCH_SIZE = 32
 PER_FILE = 512
-MIN_FILES = 16
+MIN_FILES, MIN_PER_FILE = 16, 2 * BATCH_SIZE  # Few batches are computed in vain to be full.
 NUM_WORDS = 12_000
 PHOTOGRAPH_SIZE = (640, 480)
 DISTINCT_PHOTOGRAPHS = 64
@@ -78,7 +78,7 @@ def write_photographs(folder: str, count: int, encoder: str) -> None:
             with open(f"{folder}/images/{number:06d}.jpg", "wb") as file:
                 file.write(encoded[number % len(encoded)])
     names = sorted(os.listdir(f"{folder}/images"))
-    num_files = max(MIN_FILES, -(-count // PER_FILE))
+    num_files = max(CORES, min(MIN_FILES, count // MIN_PER_FILE), -(-count // PER_FILE))
     for number in range(num_files):
         pack(f"{folder}/tars/{number:05d}.tar", folder, names[number::num_files])
     pack(f"{folder}/one.tar", folder, names[:1])
@@ -109,7 +109,7 @@ def write_run(workdir: str, backbone: str) -> None:
     decoder = ShowAndTellConfig(embedding_size=units, num_lstm_units=units)
     config = ExperimentConfig(encoder=encoder_config, decoder=decoder)
     encoder = ImageEncoder(encoder_config)
-    captioner = run_folder.build_captioner(config, words, encoder, encoder.feature_shape[0])
+    captioner = run_folder.build_captioner(config, words, encoder, encoder.feature_shape)
     manifest = Manifest("image", "whitespace", words.fingerprint(), 1, {}, {}, {}, "benchmark", None)
     run_folder.start_run(workdir, config, manifest, words)
     os.remove(f"{workdir}/{run_folder.DATA_NAME}")  # It was trained on none.
