@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from im2txt.configuration import DecodingConfig
@@ -39,6 +40,9 @@ class Candidate:
         score: what candidates are ranked by; log_prob, length-normalised where asked for.
         is_complete: whether `</S>` was reached within the allowed length.
         word_log_probs: of each of `words` and, if complete, of `</S>`; nats, sums to log_prob.
+        attention: of each of them how much of the attention before it was on each place of the photograph, row by row;
+            each sums to 1. Empty where it was not asked for, for all but the best caption, and for decoders that do not
+            look at places.
     """
 
     caption: str
@@ -47,12 +51,35 @@ class Candidate:
     score: float
     is_complete: bool
     word_log_probs: tuple[float, ...]
+    attention: tuple[tuple[float, ...], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the fields for a JSON file, `attention` only where there is one."""
+        fields = dataclasses.asdict(self)
+        return fields if self.attention else {name: value for name, value in fields.items() if name != "attention"}
+
+
+class AttentiveModel(StepModel, Protocol):
+    """What is asked of a captioner besides to tell where it looks; see `Captioner` for both."""
+
+    def features(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the photographs' features."""
+
+    def attention_maps(self, features: tf.Tensor, word_ids: tf.Tensor) -> tf.Tensor | None:
+        """Returns float32 [B, L - 1, P], of each word but `<S>`, or None."""
 
 
 class CaptionGenerator:
     """Captions batches of photographs or features."""
 
-    def __init__(self, captioner: StepModel, vocabulary: Vocabulary, tokenizer: str, config: DecodingConfig):
+    def __init__(
+        self,
+        captioner: StepModel,
+        vocabulary: Vocabulary,
+        tokenizer: str,
+        config: DecodingConfig,
+        attentive: AttentiveModel | None = None,
+    ):
         """Keeps the parts; the search is traced at its first use.
 
         Args:
@@ -60,10 +87,21 @@ class CaptionGenerator:
             vocabulary: the run's.
             tokenizer: name of the tokenizer the captions were made with, to turn words back into sentences.
             config: beam size, lengths and what may be said.
+            attentive: the captioner again where `Candidate.attention` is asked for.
         """
         self._vocabulary = vocabulary
         self._tokenizer = tokenizer
-        self._search = tf.function(build_search(captioner, vocabulary, config), reduce_retracing=True)
+        search = build_search(captioner, vocabulary, config)
+
+        def found(batch: dict[str, tf.Tensor]) -> tuple[SearchResult, tf.Tensor | None]:
+            if attentive is None:
+                return search(batch), None
+            features = attentive.features(batch)
+            result = search(batch | {"features": features})
+            # The best captions once more, all words at once: where the search looked, which it need not carry.
+            return result, attentive.attention_maps(features, result.word_ids[:, 0])
+
+        self._search = tf.function(found, reduce_retracing=True)
 
     def __call__(self, batch: dict[str, tf.Tensor]) -> list[list[Candidate]]:
         """Captions a batch.
@@ -77,10 +115,16 @@ class CaptionGenerator:
             may not be said, a beam search gives none, and samples are empty captions.
         """
         inputs = {name: batch[name] for name in ("images", "features", "image_id") if name in batch}
-        result = SearchResult(*(tensor.numpy() for tensor in self._search(inputs)))
-        return [[self._candidate(result, b, k) for k in range(result.counts[b])] for b in range(len(result.counts))]
+        tensors, attention = self._search(inputs)
+        result = SearchResult(*(tensor.numpy() for tensor in tensors))
+        maps = None if attention is None else attention.numpy()
+        return [
+            [self._candidate(result, b, k, maps if k == 0 else None) for k in range(result.counts[b])]
+            for b in range(len(result.counts))
+        ]
 
-    def _candidate(self, result: SearchResult, b: int, k: int) -> Candidate:
+    def _candidate(self, result: SearchResult, b: int, k: int, maps: np.ndarray | None) -> Candidate:
+        attention = () if maps is None else maps[b, : max(result.lengths[b, k] - 1, 0)].tolist()
         words = self._vocabulary.decode(result.word_ids[b, k, : result.lengths[b, k]])
         return Candidate(
             caption=detokenize(words, self._tokenizer),
@@ -89,6 +133,7 @@ class CaptionGenerator:
             score=float(result.scores[b, k]),
             is_complete=bool(result.is_complete[b, k]),
             word_log_probs=tuple(result.word_log_probs[b, k, 1 : result.lengths[b, k]].tolist()),
+            attention=tuple(tuple(round(share, 4) for share in of_word) for of_word in attention),
         )
 
 

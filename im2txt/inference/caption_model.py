@@ -21,6 +21,7 @@ class Model(NamedTuple):
         batch_size: photographs computed with at once, also where there are fewer.
         num_threads: of TensorFlow in each worker; 0 takes what TensorFlow takes, all cores.
         features_dir: folder of feature shards, if their features are captioned; empty for photographs.
+        with_attention: whether the best captions say where the decoder looked; of one run only.
     """
 
     workdirs: tuple[str, ...]
@@ -28,6 +29,7 @@ class Model(NamedTuple):
     batch_size: int
     num_threads: int
     features_dir: str = ""
+    with_attention: bool = False
 
 
 @functools.lru_cache(maxsize=1)
@@ -49,4 +51,6 @@ def load_captioner(model: Model) -> RecordCaptioner:
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(model.num_threads)
             tf.config.threading.set_inter_op_parallelism_threads(model.num_threads)
-    return RecordCaptioner(model.workdirs, dict(model.decoding), model.batch_size, model.features_dir)
+    return RecordCaptioner(
+        model.workdirs, dict(model.decoding), model.batch_size, model.features_dir, model.with_attention
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 import math
@@ -52,7 +51,7 @@ def as_json(name: str, result: CaptionedPhotograph) -> str:
     """One object: {"file", "captions": [{"caption", "log_prob", ...}]}, or {"file", "error"}."""
     if result.error:
         return json.dumps({"file": _utf8(name), "error": result.error}, ensure_ascii=False)
-    captions = [dataclasses.asdict(candidate) for candidate in result.candidates]
+    captions = [candidate.as_dict() for candidate in result.candidates]
     return json.dumps({"file": _utf8(name), "captions": captions}, ensure_ascii=False)
 
 

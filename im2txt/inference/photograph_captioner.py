@@ -50,14 +50,21 @@ class PhotographCaptioner:
         runs: as loaded.
     """
 
-    def __init__(self, runs: Sequence[Run], decoding: DecodingConfig):
-        """Takes runs of one vocabulary, loaded with their encoders; the search is traced at its first use."""
+    def __init__(self, runs: Sequence[Run], decoding: DecodingConfig, with_attention: bool = False):
+        """Takes runs of one vocabulary, loaded with their encoders; the search is traced at its first use.
+
+        Args:
+            runs: one, or several to be averaged.
+            decoding: how captions are searched for.
+            with_attention: whether the best captions say where one run's decoder looked; several have no such place.
+        """
         first = runs[0]
         self.runs = tuple(runs)
         self._formats = [run.image_format for run in runs]
         self._is_ensemble = len(runs) > 1
         captioner = EnsembleCaptioner([run.captioner for run in runs]) if self._is_ensemble else first.captioner
-        self._generator = CaptionGenerator(captioner, first.vocabulary, first.tokenizer, decoding)
+        attentive = first.captioner if with_attention and not self._is_ensemble else None
+        self._generator = CaptionGenerator(captioner, first.vocabulary, first.tokenizer, decoding, attentive)
 
     @classmethod
     def load(cls, *workdirs: str, **decoding: Any) -> PhotographCaptioner:

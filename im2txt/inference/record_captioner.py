@@ -29,7 +29,14 @@ class RecordCaptioner:
         runs: as loaded.
     """
 
-    def __init__(self, workdirs: Sequence[str], decoding: Mapping[str, Any], batch_size: int, features_dir: str = ""):
+    def __init__(
+        self,
+        workdirs: Sequence[str],
+        decoding: Mapping[str, Any],
+        batch_size: int,
+        features_dir: str = "",
+        with_attention: bool = False,
+    ):
         """Loads the runs; see `caption_model.Model` and `load_captioner`."""
         self._batch_size = batch_size
         self.runs: tuple[Run, ...]
@@ -40,13 +47,17 @@ class RecordCaptioner:
             data = ShardFolder.open(features_dir).manifest
             run = load_run(workdirs[0], data)
             config = run.config.decoding.replaced(decoding)
-            generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, config)
+            attentive = run.captioner if with_attention else None
+            generator = CaptionGenerator(run.captioner, run.vocabulary, run.tokenizer, config, attentive)
             feature_shape = data.encoder.feature_shape if data.encoder else (0,)
             num_views = data.encoder.num_views if data.encoder else 1
             self.runs = (run,)
             self._caption = functools.partial(_caption_features, generator, feature_shape, num_views, batch_size)
         else:
             captioner = PhotographCaptioner.load(*workdirs, **decoding)
+            if with_attention:
+                config = captioner.runs[0].config.decoding.replaced(decoding)
+                captioner = PhotographCaptioner(captioner.runs, config, with_attention=True)
             self.runs = captioner.runs
             self._caption = functools.partial(_caption_photographs, captioner, batch_size)
 

@@ -50,6 +50,7 @@ def score_run(
         raise ValueError(f"The run in {workdir} was trained on no shards of this project. Name some: --data_dir=...")
     folder = ShardFolder.open(data_dir)
     references = folder.read_references(split)
+    model = model._replace(with_attention=True)
     if folder.manifest.encoder is not None:
         model = model._replace(features_dir=data_dir)
     reports = _caption_all(folder, split, model, engine)

@@ -120,7 +120,7 @@ def caption_part(job: SplitPart) -> PartReport:
                 f"{folder.manifest.split(job.split).shards[0].name} in {folder.path}, photograph {record.image_id}: "
                 f"{result.error}. Run `python -m data_prep.verify_data --data_dir={folder.path} --decode_images`."
             )
-        captions.append((int(record.image_id), [dataclasses.asdict(candidate) for candidate in result.candidates]))
+        captions.append((int(record.image_id), [candidate.as_dict() for candidate in result.candidates]))
     checkpoint = os.path.relpath(run.checkpoint, workdir)
     return PartReport(job.shard, job.part, captions, total_loss, words, run.step, checkpoint)
 

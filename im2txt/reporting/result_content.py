@@ -60,6 +60,7 @@ class ResultContent:
         human_lengths: the same of the references; empty without them.
         notes: what is missing or left out, counted.
         thumbnail_folder: name of the folder that belongs to the page; empty if it needs none.
+        crop_fraction: share of the photographs' height and width that the encoder saw, at their centre.
     """
 
     workdir: str
@@ -71,6 +72,7 @@ class ResultContent:
     human_lengths: dict[int, int]
     notes: list[str]
     thumbnail_folder: str
+    crop_fraction: float
 
 
 def gather(workdir: str, split: str, data_dir: str, page_path: str, embedded_bytes: int) -> ResultContent:
@@ -154,6 +156,7 @@ def gather(workdir: str, split: str, data_dir: str, page_path: str, embedded_byt
         human_lengths=collections.Counter(len(words) for texts in written.values() for words in texts),
         notes=notes,
         thumbnail_folder=thumbnail_folder,
+        crop_fraction=config.get("encoder", {}).get("crop_fraction", 1.0),
     )
 
 

@@ -30,6 +30,7 @@ def page(content: ResultContent) -> str:
         data={
             "metrics": _image_metrics(content.images),
             "images": [image_data(image) for image in content.images],
+            "cropFraction": content.crop_fraction,
         },
         title=f"{run_name(content.workdir)} · {content.split}",
         result=content.scores,
@@ -135,6 +136,8 @@ def image_data(image: CaptionedImage) -> dict[str, Any]:
                 # Older evaluations have no probabilities of single words.
                 "words": caption["words"].split(" ") if caption.get("word_log_probs") else [],
                 "wordLogProbs": [round(log_prob, 3) for log_prob in caption.get("word_log_probs", ())],
+                # In thousandths: where the decoder looked before each word, for those that look at places.
+                "attention": [[round(1000 * share) for share in shares] for shares in caption.get("attention", ())],
             }
             for caption in image.captions
         ],

@@ -41,6 +41,8 @@ def result_page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         i: (f"{i}.jpg", [candidate("a dog runs" if i % 2 else "a cat sits", (-i / 4,) * 4), candidate("a", (-i, -i))])
         for i in range(1, 61)
     }
+    looked = [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [0.25] * 4, [0.5, 0.5, 0.0, 0.0]]
+    captions[5] = ("5.jpg", [captions[5][1][0] | {"attention": looked}, captions[5][1][1]])
     captions[7] = (NASTY, [candidate(NASTY, (-7.0,))])
     evaluated_runs.write_evaluation(workdir, captions)
     report.main([f"--workdir={workdir}", "--split=test"])
@@ -108,6 +110,42 @@ def test_a_card_shows_photograph_beams_words_and_references(results: Browser) ->
     assert words == ["a29", "dog29", "runs29", "end29", "a0.7", "end0.7"]  # e**-1.25 and e**-5 in percent.
     references = results.run(f"[...{card}.querySelectorAll('li')].map((item) => item.textContent)")
     assert references == ["A dog runs.", "A cat sits."]
+
+
+def test_a_word_pointed_at_darkens_what_was_not_looked_at(results: Browser) -> None:
+    results.run("search.value = '5.jpg'; search.dispatchEvent(new Event('input'))")
+    choose(results, "log_prob", "down")
+    card = "document.querySelector('article')"
+    results.run(f"{card}.querySelector('img').decode()")
+
+    def darkness(word: int, event: str) -> list[int] | None:
+        """Of the four places, after an event at a word; None where nothing is shown."""
+        results.run(f"{card}.querySelectorAll('.word')[{word}].dispatchEvent(new Event('{event}'))")
+        if results.run(f"{card}.querySelector('canvas').hidden"):
+            return None
+        pixels = f"{card}.querySelector('canvas').getContext('2d').getImageData(0, 0, 2, 2).data"
+        return results.run(f"[...{pixels}].filter((_, i) => i % 4 === 3)")
+
+    assert darkness(0, "pointerenter") == [210, 210, 210, 0]
+    assert darkness(0, "pointerleave") is None
+    assert darkness(1, "focus") == [0, 210, 210, 210]
+    assert darkness(1, "blur") is None
+    assert darkness(2, "pointerenter") == [0, 0, 0, 0]
+    assert darkness(3, "pointerenter") == [0, 0, 210, 210]
+    # The shade lies on the photograph within its frame, which is wider.
+    edges = "(({left, top, width, height}) => [left, top, width, height])"
+    shade = results.run(f"{edges}({card}.querySelector('canvas').getBoundingClientRect())")
+    frame = results.run(f"{edges}({card}.querySelector('img').getBoundingClientRect())")
+    sizes = results.run(
+        f"(({{naturalWidth, naturalHeight}}) => [naturalWidth, naturalHeight])({card}.querySelector('img'))"
+    )
+    scale = min(frame[2] / sizes[0], frame[3] / sizes[1])
+    expected = [sizes[0] * scale, sizes[1] * scale]
+    assert shade[2:] == pytest.approx(expected, abs=1)
+    assert shade[:2] == pytest.approx([frame[i] + (frame[i + 2] - expected[i]) / 2 for i in (0, 1)], abs=1)
+    # Cards of decoders that do not attend have none.
+    results.run("search.value = '48.jpg'; search.dispatchEvent(new Event('input'))")
+    assert results.run("document.querySelectorAll('canvas').length") == 0
 
 
 def test_captions_and_names_that_hold_html_are_text(results: Browser) -> None:

@@ -4,7 +4,7 @@
   const CARDS_PER_PAGE = 24;
   const SHOWN_METRICS = 2;  // On every card; the one sorted by is shown besides.
   const { element, captionLine, beams } = captionElements;
-  const { metrics, images } = JSON.parse(document.getElementById("data").textContent);
+  const { metrics, images, cropFraction } = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const [search, sort, order, open] = ["search", "sort", "order", "open"].map(byId);
   const searched = images.map((image) =>
@@ -89,7 +89,41 @@
     }
     body.append(element("p", "name", image.name));
     made.append(body);
+    if (image.address && best && best.attention.length) showAttention(made, best.attention);
     return made;
+  }
+
+  // A word of the best caption that is pointed at, or has the focus, darkens what the decoder did not look at before it.
+  function showAttention(made, attention) {
+    const side = Math.round(Math.sqrt(attention[0].length));
+    if (side * side !== attention[0].length) return;
+    const picture = made.querySelector("img");
+    const shade = element("canvas", "attention");
+    shade.width = shade.height = side;
+    shade.hidden = true;
+    made.append(shade);
+    const context = shade.getContext("2d", { willReadFrequently: true });  // So few pixels need no graphics card.
+    const show = (shares) => {
+      const most = Math.max(...shares, 1);
+      const pixels = context.createImageData(side, side);
+      shares.forEach((share, i) => { pixels.data[4 * i + 3] = Math.round(210 * (1 - share / most)); });
+      context.putImageData(pixels, 0, 0);
+      // The photograph is fitted into its frame, and the encoder saw its centre.
+      const scale = Math.min(picture.clientWidth / picture.naturalWidth, picture.clientHeight / picture.naturalHeight);
+      const [width, height] = [picture.naturalWidth, picture.naturalHeight].map((size) => size * scale * cropFraction);
+      shade.style.width = `${width}px`;
+      shade.style.height = `${height}px`;
+      shade.style.left = `${picture.offsetLeft + (picture.clientWidth - width) / 2}px`;
+      shade.style.top = `${picture.offsetTop + (picture.clientHeight - height) / 2}px`;
+      shade.hidden = false;
+    };
+    const hide = () => { shade.hidden = true; };
+    made.querySelector(".words").querySelectorAll(".word").forEach((word, i) => {
+      word.tabIndex = 0;
+      word.title = "shows where the decoder looked";
+      for (const event of ["pointerenter", "focus"]) word.addEventListener(event, () => show(attention[i]));
+      for (const event of ["pointerleave", "blur"]) word.addEventListener(event, hide);
+    });
   }
 
   function turn(by, isBelow) {
