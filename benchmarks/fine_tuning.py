@@ -2,7 +2,7 @@
 
 Each variant trains on the same number of captions in batches of as many photographs, from memory: with one caption a
 pass each of a photograph's five costs a pass of its own, as in shards of layout `pair`. The second table has the peak
-memory of steps of 32 photographs, each in a process of its own, beside what the layers put out on the way forward,
+memory of a step of 32 photographs, each in a process of its own, beside what the layers put out on the way forward,
 nearly all of which the way back needs.
 
 Run it as `python -m benchmarks.fine_tuning`; it takes about six minutes and up to 12 GB on two cores.
@@ -104,8 +104,8 @@ def steps(variant: Variant) -> Callable[[], object]:
 
 
 def peak_memory(variant: Variant) -> float:
-    """Returns the most bytes that this process has held after two steps; call it in a new one."""
-    trainer(variant).train_steps(iter(batches(PHOTOGRAPHS_IN_MEMORY, variant.captions_per_image)), 2)
+    """Returns the most bytes that this process has held after a step; call it in a new one."""
+    trainer(variant).train_steps(iter(batches(PHOTOGRAPHS_IN_MEMORY, variant.captions_per_image)), 1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
