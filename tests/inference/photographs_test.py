@@ -29,8 +29,8 @@ def captioned(monkeypatch):
     seen = types.SimpleNamespace(batches=[], decoding=None)
 
     class Generator:
-        def __init__(self, captioner, vocabulary, tokenizer, decoding):
-            assert (captioner, vocabulary, tokenizer) == ("captioner", "vocabulary", "tokenizer")
+        def __init__(self, captioner, vocabulary, tokenizer, decoding, attentive):
+            assert (captioner, vocabulary, tokenizer, attentive) == ("captioner", "vocabulary", "tokenizer", None)
             seen.decoding = decoding
 
         def __call__(self, batch):

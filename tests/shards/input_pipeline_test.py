@@ -116,6 +116,23 @@ def test_epochs_and_seeds_differ_in_order(tmp_path):
     assert sorted(first[:12]) == sorted(first[12:]) == list(range(12))
 
 
+def test_loading_as_it_goes_shuffles_each_epoch_stores_ids_alone_and_has_several_photographs_a_batch(tmp_path):
+    # What the Keras tutorial on progressive loading leaves as exercises: it reads one photograph a batch, in the same
+    # order every epoch, and makes each word a row as long as the vocabulary.
+    dataset = write_dataset(tmp_path, {"train": 8}, (2,))
+    settings = config(dataset, captions_per_image=2, batch_size=4, bucketing_batches=1, distort_images=False)
+    stream = training_batches(folder_of(dataset), settings, ImageFormat(16, 1.0), seed=3)
+    epochs = [take(stream, 6)[first : first + 2] for first in (0, 2, 4)]
+    orders = [[int(i) for batch in epoch for i in batch["image_id"]] for epoch in epochs]
+    assert len({tuple(order) for order in orders}) == 3
+    assert all(sorted(order) == list(range(8)) for order in orders)
+    for batch in epochs[0]:
+        assert batch["images"].shape == (4, 16, 16, 3)
+        num_steps = batch["mask"].shape[1]
+        for name in ("input_ids", "target_ids"):  # 4 bytes a word, where a row of the vocabulary has 4 * V.
+            assert (batch[name].dtype, batch[name].shape) == (np.int32, (8, num_steps))
+
+
 def test_bucketing_pads_less(tmp_path):
     dataset = write_dataset(tmp_path, {"train": 16}, (4,), feature_size=2)
 
