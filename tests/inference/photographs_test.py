@@ -11,7 +11,7 @@ from PIL import Image
 
 from im2txt.configuration import DecodingConfig, EncoderConfig, ExperimentConfig
 from im2txt.decoding.caption_generator import Candidate
-from im2txt.images.preprocessing import decode_image
+from im2txt.images.preprocessing import ImageFormat, decode_image
 from im2txt.inference import photograph_captioner
 from im2txt.inference.photograph_captioner import PhotographCaptioner
 from im2txt.inference.photographs import caption_photographs
@@ -38,7 +38,13 @@ def captioned(monkeypatch):
             return [[Candidate(f"{image.mean():.3f}", "", 0, 0, True, ())] for image in seen.batches[-1]]
 
     run = types.SimpleNamespace(
-        config=config, captioner="captioner", vocabulary="vocabulary", tokenizer="tokenizer", step=1, checkpoint=""
+        config=config,
+        captioner="captioner",
+        vocabulary="vocabulary",
+        tokenizer="tokenizer",
+        step=1,
+        checkpoint="",
+        image_format=ImageFormat(SIZE, crop_fraction=1.0),
     )
     monkeypatch.setattr(photograph_captioner, "load_run", lambda workdir: run if workdir == "/run" else None)
     monkeypatch.setattr(photograph_captioner, "CaptionGenerator", Generator)
