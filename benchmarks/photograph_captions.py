@@ -22,10 +22,10 @@ from benchmarks import beam_search
 from benchmarks.parts import timing
 from im2txt.configuration import NO_WEIGHTS, EncoderConfig, ExperimentConfig
 from im2txt.decoding.caption_generator import build_search
-from im2txt.images.preprocessing import ImageFormat, prepare_image
+from im2txt.images.preprocessing import prepare_image
 from im2txt.inference.photograph_captioner import PhotographCaptioner
 from im2txt.inference.photographs import caption_photographs
-from im2txt.model.image_encoder import ImageEncoder, image_format
+from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs.run_folder import Run, build_captioner
 from im2txt.system import command_line
 from im2txt.text.vocabulary import Vocabulary
@@ -67,13 +67,13 @@ class OriginalWay:
     """The original's session calls, as functions of the same weights: one photograph, then one word a call."""
 
     def __init__(self, run: Run):
-        captioner, image_size = run.captioner, image_format(run.config.encoder)
+        captioner, image_format = run.captioner, run.image_format
         self._decoder = beam_search.RandomDecoder(ends=False)
         self._step = self._decoder.step()
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
         def start(encoded_image: tf.Tensor) -> tf.Tensor:
-            images = prepare_image(encoded_image, ImageFormat(image_size.image_size, image_size.crop_fraction))
+            images = prepare_image(encoded_image, image_format)
             features = captioner.features({"images": images[tf.newaxis]})
             return features[:, : 2 * beam_search.NUM_LSTM_UNITS]  # Stands for the embedding and the LSTM's first step.
 
