@@ -101,27 +101,41 @@ def build_captioner(
     return Captioner(encoder, decoder)
 
 
-def start_run(workdir: str, config: ExperimentConfig, data: Manifest, words: Vocabulary) -> None:
-    """Makes the run's folder, or checks that an old one belongs to the same run.
+def check_run(workdir: str, config: ExperimentConfig, data: Manifest, words: Vocabulary) -> ExperimentConfig | None:
+    """Checks that the run in a folder may go on with these; writes nothing.
+
+    Returns:
+        The configuration it was last started with; None if there is no run.
 
     Raises:
         ValueError: if the folder's run had other shards, another vocabulary or another configuration (`resume` says
             what may change); if TensorFlow has no way to write there.
     """
     _check_reachable(workdir)
-    storage.make_directory(workdir)
     manifest_path = storage.join(workdir, DATA_NAME)
-    if storage.exists(storage.join(workdir, CONFIG_NAME)):
-        if not storage.exists(manifest_path):
-            raise ValueError(
-                f"The run in {workdir} was not trained here (it has no {DATA_NAME}), so training cannot go on in it. "
-                f"Name a new --workdir, and --config.training.start_from={workdir} for its weights."
-            )
-        old_data = Manifest.from_json(storage.read_text(manifest_path), manifest_path)
-        old = read_run_config(workdir), read_run_vocabulary(workdir), old_data
-        check_resumed(workdir, old, (config, words, data))
+    if not storage.exists(storage.join(workdir, CONFIG_NAME)):
+        return None
+    if not storage.exists(manifest_path):
+        raise ValueError(
+            f"The run in {workdir} was not trained here (it has no {DATA_NAME}), so training cannot go on in it. "
+            f"Name a new --workdir, and --config.training.start_from={workdir} for its weights."
+        )
+    old_data = Manifest.from_json(storage.read_text(manifest_path), manifest_path)
+    earlier = read_run_config(workdir)
+    check_resumed(workdir, (earlier, read_run_vocabulary(workdir), old_data), (config, words, data))
+    return earlier
+
+
+def start_run(workdir: str, config: ExperimentConfig, data: Manifest, words: Vocabulary) -> None:
+    """Makes the run's folder, or notes what an old one goes on with.
+
+    Raises:
+        ValueError: as `check_run`.
+    """
+    check_run(workdir, config, data, words)
+    storage.make_directory(workdir)
     storage.write_text(storage.join(workdir, vocabulary.FILE_NAME), words.to_text())
-    storage.write_text(manifest_path, data.to_json())
+    storage.write_text(storage.join(workdir, DATA_NAME), data.to_json())
     storage.write_text(storage.join(workdir, CONFIG_NAME), config.to_json())  # Last: now it is a run.
 
 

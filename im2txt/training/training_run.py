@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,13 +18,11 @@ from im2txt.runs.frozen_encoder import keep_encoder, keep_feature_encoder
 from im2txt.runs.initial_weights import load_initial_weights
 from im2txt.runs.kept_backbone import keep_backbone, kept_backbone
 from im2txt.runs.metric_writer import MetricWriter
-from im2txt.runs.run_files import CONFIG_NAME
 from im2txt.runs.sample_captions import drop_later_samples
 from im2txt.shards.example_sequence import examples_per_epoch
 from im2txt.shards.input_pipeline import training_batches
 from im2txt.shards.long_captions import long_captions_named
 from im2txt.shards.shard_folder import ShardFolder
-from im2txt.system import storage
 from im2txt.system.folder_lock import folder_lock
 from im2txt.system.stop_signals import stop_signals
 from im2txt.text.vocabulary import Vocabulary
@@ -74,6 +73,8 @@ def train(config: ExperimentConfig, workdir: str, profile_steps: tuple[int, int]
         earlier = _enter_workdir(config, workdir, folder, distribution)
         run = _Run(config, workdir, folder, distribution)
         run.restore()
+        if earlier is not None:  # Nothing has refused what is given now.
+            run_folder.start_run(workdir, config, folder.manifest, folder.read_vocabulary())
         over = run.over()
         if layout.is_chief:
             print(f"The run in {workdir} has {over}: no step is left." if over else run.start_line(earlier), flush=True)
@@ -214,19 +215,17 @@ def _enter_workdir(
     config: ExperimentConfig, workdir: str, folder: ShardFolder, distribution: Distribution
 ) -> ExperimentConfig | None:
     """Makes the run's folder or checks the one that is there; returns the configuration it was last started with."""
-    is_chief = distribution.layout.is_chief
-    earlier = None
-    if is_chief:
-        if storage.exists(storage.join(workdir, CONFIG_NAME)):
-            earlier = run_folder.read_run_config(workdir)
-        run_folder.start_run(workdir, config, folder.manifest, folder.read_vocabulary())
+    layout, earlier = distribution.layout, None
+    if layout.is_chief:
+        earlier = run_folder.check_run(workdir, config, folder.manifest, folder.read_vocabulary())
+        if earlier is None:
+            run_folder.start_run(workdir, config, folder.manifest, folder.read_vocabulary())
         if folder.manifest.encoder is None:
             keep_backbone(workdir, config.encoder)
-    distribution.wait()
-    if not is_chief and run_folder.read_run_config(workdir) != config:
+    fingerprint = zlib.crc32(config.to_json().encode())
+    if fingerprint != distribution.of_chief(fingerprint):
         raise ValueError(
-            f"Worker {distribution.layout.worker} was started with another configuration than the chief, whose own is "
-            f"in {workdir}. Give all of them the same flags."
+            f"Worker {layout.worker} has another configuration than the chief. Give all of them the same flags."
         )
     return earlier
 
