@@ -5,7 +5,7 @@ pass each of a photograph's five costs a pass of its own, as in shards of layout
 memory of a step of 32 photographs, each in a process of its own, beside what the layers put out on the way forward,
 nearly all of which the way back needs.
 
-Run it as `python -m benchmarks.fine_tuning`; it takes about six minutes and up to 12 GB on two cores.
+Run it as `python -m benchmarks.fine_tuning`; it takes some minutes and up to 3 GiB on two cores.
 """
 
 from __future__ import annotations
