@@ -4,7 +4,8 @@ Both train on the same captions (V 12,000, 512 units, 12.5 predicted words on av
 the global norm at 5 and update by plain gradient descent. Keras takes batches as they come, padded to the longest
 caption, and computes logits for the padding too. Ours takes them from its own bucketing, computes logits of real words
 only, and, in a second row, multiplies in bfloat16. The limit is the floating point operations of the real words at the
-rate of one large product of that type.
+rate of one large product of that type. A last row has ours on two replicas, logical devices of the same cores, under
+MirroredStrategy: what that costs where it can win nothing.
 
 Run it as `python -m benchmarks.decoder_step`; it takes about three minutes on two cores.
 """
@@ -19,11 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.parts import timing
-from im2txt.configuration import OptimizationConfig, ShowAndTellConfig
+from im2txt.configuration import OptimizationConfig, ShowAndTellConfig, TrainingConfig
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.show_and_tell import ShowAndTellDecoder
 from im2txt.system import command_line
 from im2txt.training.optimization import Optimizer
+from im2txt.training.strategies import build_distribution
 from im2txt.training.train_step import Trainer
 
 VOCAB_SIZE = 12_000
@@ -69,9 +71,13 @@ def batches(batch_size: int, bucketed: bool) -> Iterator[Batch]:
         }
 
 
-def dataset(batch_size: int, bucketed: bool) -> tf.data.Dataset:
-    """The batches, endlessly, from memory."""
-    made = list(batches(batch_size, bucketed))
+def dataset(batch_size: int, bucketed: bool, replicas: int = 1) -> tf.data.Dataset:
+    """The batches, endlessly, from memory; each cut in as many parts, one after the other, as there are replicas."""
+    made = [
+        {name: np.split(value, replicas)[replica] for name, value in batch.items()}
+        for batch in batches(batch_size, bucketed)
+        for replica in range(replicas)
+    ]
     result = tf.data.Dataset.from_tensors({name: tf.constant(value) for name, value in made[0].items()})
     for batch in made[1:]:
         tensors = {name: tf.constant(value) for name, value in batch.items()}
@@ -79,9 +85,8 @@ def dataset(batch_size: int, bucketed: bool) -> tf.data.Dataset:
     return result.cache().repeat().prefetch(2)
 
 
-def ours(batch_size: int, compute_dtype: tf.DType) -> Callable[[], object]:
+def ours(batch_size: int, compute_dtype: tf.DType, strategy: tf.distribute.Strategy) -> Callable[[], object]:
     """The project's trainer, one call for all batches."""
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     config = OptimizationConfig(optimizer="sgd", learning_rate=LEARNING_RATE, schedule="constant", clip_norm=CLIP_NORM)
     with strategy.scope():
         decoder_config = ShowAndTellConfig(input_dropout_rate=DROPOUT_RATE, output_dropout_rate=DROPOUT_RATE)
@@ -89,7 +94,8 @@ def ours(batch_size: int, compute_dtype: tf.DType) -> Callable[[], object]:
         captioner = Captioner(None, decoder)
         optimizer = Optimizer(config, captioner.trainable_variables)
     trainer = Trainer(strategy, captioner, optimizer, lambda step: tf.constant(LEARNING_RATE), config, seed=0)
-    stream = iter(strategy.distribute_datasets_from_function(lambda context: dataset(batch_size, bucketed=True)))
+    cut = dataset(batch_size, True, strategy.num_replicas_in_sync)
+    stream = iter(strategy.distribute_datasets_from_function(lambda context: cut))
     return lambda: trainer.train_steps(stream, BATCHES_PER_CALL[batch_size]).loss_sum
 
 
@@ -137,6 +143,9 @@ def flops_per_call(batch_size: int) -> float:
 def main() -> None:
     """Measures both batch sizes and prints a table each."""
     flags = command_line.parse(BenchmarkFlags, __doc__ or "")
+    # First of all: devices are fixed by the first operation.
+    mirrored = build_distribution(TrainingConfig(distribution="mirrored", logical_devices=2)).strategy
+    one_device = tf.distribute.OneDeviceStrategy("/cpu:0")
     peaks = {dtype: timing.measure_matmul_peak(dtype=dtype) for dtype in ("float32", "bfloat16")}
     for dtype, peak in peaks.items():
         print(f"large {dtype} product: {peak / 1e9:.0f} GFLOP/s")
@@ -144,8 +153,9 @@ def main() -> None:
         timings = timing.interleave(
             {
                 "plain Keras, padded": plain_keras(batch_size),
-                "ours, float32": ours(batch_size, tf.float32),
-                "ours, bfloat16": ours(batch_size, tf.bfloat16),
+                "ours, float32": ours(batch_size, tf.float32, one_device),
+                "ours, bfloat16": ours(batch_size, tf.bfloat16, one_device),
+                "ours, float32, 2 replicas": ours(batch_size, tf.float32, mirrored),
             },
             flags.rounds,
         )

@@ -1,15 +1,19 @@
-"""What `im2txt.train` refuses before any work, in one line that says what to do: devices, workers, shapes."""
+"""What `im2txt.train` says of bad input, in one line that says what to do: workers, shapes, folders, checkpoints."""
 
 import importlib
 import json
+import os
+import re
+import shutil
 import socket
 import sys
 
 import pytest
 import tensorflow as tf
-from fakes import write_dataset
+from fakes import VOCABULARY, write_dataset
 
 from im2txt.system import command_line
+from im2txt.text.vocabulary import Vocabulary
 from im2txt.training.supervisor import free_addresses
 
 
@@ -88,3 +92,103 @@ def test_a_port_that_another_process_holds(refused):
         own = f"127.0.0.1:{held.getsockname()[1]}"
         line = refused(MULTI_WORKER, "--config.input.batch_size=4", tf_config=cluster([own, "127.0.0.1:9"]))
     assert line.startswith(f"This worker's address is {own}, and the port cannot be had: ")
+
+
+FLAGS = (
+    "--config=flickr8k",
+    "--config.encoder.backbone=SmallCNN",
+    "--config.encoder.weights=none",
+    "--config.encoder.crop_fraction=1.0",
+    "--config.decoder.embedding_size=4",
+    "--config.decoder.num_lstm_units=4",
+    "--config.input.batch_size=5",
+    "--config.training.num_epochs=3",
+    "--config.training.steps_per_call=1",
+    "--config.training.checkpoint_every_secs=1e-9",
+)
+
+
+@pytest.fixture
+def train(monkeypatch, capsys):
+    """Runs the command and returns its exit status, what it printed, and its errors."""
+
+    def run(data_dir, workdir, *flags):
+        monkeypatch.delenv("TF_CONFIG", raising=False)
+        argv = ["im2txt.train", *FLAGS, f"--config.input.data_dir={data_dir}", f"--workdir={workdir}", *flags]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as stop:
+            command_line.run(importlib.import_module("im2txt.train").main)
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+def content(workdir):
+    return {
+        path: path.read_bytes()
+        for path in workdir.rglob("*")
+        if path.is_file() and path.name not in (".lock", "config.json")
+    }
+
+
+def test_a_workdir_of_something_else_is_refused_in_one_line_and_left_as_it_is(data_dir, train, tmp_path, monkeypatch):
+    workdir = tmp_path / "run"
+
+    def full(checkpoint, path):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.train.Checkpoint, "write", full)
+        status, _, err = train(data_dir, workdir)
+    assert status == 1
+    assert re.match(r"error: .*/ckpt-1 could not be written: No space left on device .* same command again\.\n$", err)
+    assert train(data_dir, workdir)[0] == 0
+    before = content(workdir)
+
+    other_words = Vocabulary([*zip(VOCABULARY.words[:-1], VOCABULARY.counts[:-1], strict=True), ("walks", 1)])
+    words = write_dataset(tmp_path / "words", {"train": 5, "val": 2}, (1,), feature_size=4, vocabulary=other_words)
+    encoder = tmp_path / "encoder"
+    shutil.copytree(data_dir, encoder)
+    tf.train.Checkpoint(model={"layer": {"kernel": tf.Variable([2.0])}}).write(f"{encoder}/encoder")
+    for told, *arguments in (
+        ("holds a run of another configuration (decoder.num_lstm_units: 4 -> 5)", data_dir, "num_lstm_units=5"),
+        (f"{words.data_dir} no longer holds the shards that the run in", words.data_dir, "name=show_and_tell"),
+        (f"is not the encoder that the run in {workdir} was started with", encoder, "name=show_and_tell"),
+    ):
+        status, _, err = train(arguments[0], workdir, f"--config.decoder.{arguments[1]}")
+        assert (status, err.count("\n")) == (1, 1), err
+        assert told in err
+        assert content(workdir) == before
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_a_foreign_one_refused(data_dir, train, tmp_path):
+    workdir = tmp_path / "run"
+    assert train(data_dir, workdir)[0] == 0
+    newest, earlier = (workdir / "checkpoints" / f"ckpt-{step}.data-00000-of-00001" for step in (3, 2))
+    shutil.rmtree(workdir / "best")
+
+    os.truncate(newest, newest.stat().st_size // 2)
+    status, out, err = train(data_dir, workdir)
+    assert status == 0
+    assert f"Skipped a damaged checkpoint: {workdir}/checkpoints/ckpt-3: " in err
+    assert "Resuming at step 2 of 3 " in out
+
+    newest.with_name("ckpt-3.index").unlink()  # Half written: the data came first.
+    status, out, err = train(data_dir, workdir)
+    assert status == 0
+    assert f"Going on from {workdir}/checkpoints/ckpt-2 instead." in err
+    assert "Resuming at step 2 of 3 " in out
+
+    for path in (workdir / "checkpoints").glob("ckpt-*"):
+        path.unlink()
+    tf.train.Checkpoint(model={"kernel": tf.Variable([1.0])}).write(f"{workdir}/checkpoints/ckpt-3")
+    shutil.rmtree(workdir / "best", ignore_errors=True)
+    status, out, err = train(data_dir, workdir)
+    assert (status, err.count("\n")) == (1, 1), err
+    assert err.startswith(f"error: Checkpoint {workdir}/checkpoints/ckpt-3 does not fit this model: ")
+
+
+def test_a_caption_that_is_longer_than_the_shapes_that_never_change(data_dir, train, tmp_path):
+    status, _, err = train(data_dir, tmp_path / "run", "--config.input.padded_caption_length=4")
+    assert (status, err.count("\n")) == (1, 1), err
+    assert re.match(r"error: input\.padded_caption_length=4: photograph \d has a caption of [56] ids ", err)

@@ -18,7 +18,7 @@ from im2txt.shards.data_layout import DataLayout
 from im2txt.shards.example_sequence import check_examples, examples_per_epoch
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system.stop_signals import kept_signals
-from im2txt.training.cluster import read_cluster
+from im2txt.training.cluster import Cluster, read_cluster
 from im2txt.training.rendezvous import wait_for_workers
 
 
@@ -145,13 +145,17 @@ def _mirrored_on(logical_devices: int) -> tf.distribute.Strategy:
 
 
 def _multi_worker(config: TrainingConfig) -> tf.distribute.Strategy:
-    cluster = read_cluster(os.environ)
+    return _multi_worker_in(read_cluster(os.environ), config.start_deadline_secs)
+
+
+@functools.cache  # A process joins a cluster once.
+def _multi_worker_in(cluster: Cluster, start_deadline_secs: float) -> tf.distribute.Strategy:
     print(
         f"Worker {cluster.worker} of {len(cluster.addresses)} at {cluster.addresses[cluster.worker]}: waiting for the "
         "others.",
         flush=True,
     )
-    wait_for_workers(cluster, config.start_deadline_secs)
+    wait_for_workers(cluster, start_deadline_secs)
     # The chief as worker 0: then all are of one kind.
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": cluster.addresses}),
