@@ -356,9 +356,9 @@ def test_a_strict_check_decodes_a_photograph_once_and_not_once_per_caption(data,
     decoded = collections.Counter()
     real = image_files._decode
 
-    def decode(encoded, *, for_check=False):
+    def decode(encoded, max_pixels, for_check=False):
         decoded[encoded] += for_check
-        return real(encoded, for_check)
+        return real(encoded, max_pixels, for_check)
 
     monkeypatch.setattr(image_files, "_decode", decode)
     folders = [tmp_path / "pair", tmp_path / "resumed"]
