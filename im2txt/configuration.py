@@ -103,7 +103,7 @@ class ExperimentConfig:
             return _from_fields(
                 cls, configuration_history.completed(fields) if isinstance(fields, dict) else fields, ""
             )
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{name} is not a configuration of this version: {error}") from error
 
 

@@ -76,6 +76,16 @@ def test_text_shows_each_caption_with_its_probability(run, captioner, pictures):
         assert float(chance.rstrip(")")) == pytest.approx(math.exp(candidate.log_prob), rel=1e-3)
 
 
+def test_a_name_with_a_line_break_stays_in_its_line(run, pictures):
+    name = "a.jpg:\n  0) forged (p=1)\nCaptions for b.jpg"
+    (pictures / name).write_bytes(jpeg(0))
+    (pictures / f"{name}2").write_bytes(b"no picture")
+    _, out, _ = run(pictures / name, pictures / f"{name}2")
+    first, *_, last = out.splitlines()
+    assert first == f"Captions for {pictures}/a.jpg:\\n  0) forged (p=1)\\nCaptions for b.jpg:"
+    assert last.startswith(f"No captions for {pictures}/a.jpg:\\n  0) forged (p=1)\\nCaptions for b.jpg2: not_an_image")
+
+
 def test_jsonl_and_csv_hold_the_captions_and_the_reason_where_there_are_none(run, captioner, pictures):
     (pictures / "3.jpg").write_bytes(b"no picture")
     said = expected(captioner, [str(pictures / f"{i}.jpg") for i in (0, 1, 2, 4)])
@@ -175,7 +185,7 @@ def saved(mode, kind, size=(40, 30), **options):
         (b"Dear diary", "not_an_image"),
         (jpeg(1)[:-30], "truncated"),
         (saved("RGB", "PNG")[:100], "truncated"),
-        (png_header(20_000, 20_000), "too_large"),
+        (png_header(20_000, 20_000), "too_large: more than 89,478,485 pixels"),
         (saved("RGB", "JPEG").replace(struct.pack(">HH", 30, 40), struct.pack(">HH", 20_000, 20_000), 1), "too_large"),
     ],
 )
@@ -184,7 +194,7 @@ def test_a_bad_picture_is_a_row_with_its_reason_and_the_others_are_captioned(run
     status, out, _ = run(pictures, "--format=jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
     assert status == 1
-    assert rows[1]["error"].partition(":")[0] == reason
+    assert rows[1]["error"].startswith(reason)
     assert [bool(row.get("captions")) for row in rows] == [True, False, True, True, True]
 
 

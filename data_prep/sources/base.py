@@ -5,12 +5,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-import json
 import re
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 from im2txt.system import storage
+from im2txt.system.json_text import JsonError, parse_json
 
 _LEADING_NUMBER = re.compile(r"\d{1,18}(?=[_.]|$)")
 
@@ -151,26 +151,3 @@ def read_source_json(path: str, without: Collection[str] = ()) -> Any:
         return parse_json(read_source_text(path), without)
     except JsonError as error:
         raise ValueError(f"{path} is {error}.") from error
-
-
-class JsonError(ValueError):
-    """A text that is no JSON, or none that this program reads; the message continues `FILE is ...`."""
-
-
-def parse_json(text: str, without: Collection[str] = ()) -> Any:
-    """Returns parsed JSON, without the keys `without` in any object; JsonError for whatever cannot be read."""
-    hook = (lambda fields: _without(fields, without)) if without else None
-    try:
-        return json.loads(text, object_hook=hook)
-    except json.JSONDecodeError as error:
-        raise JsonError(f"cut short or not JSON: {error}") from error
-    except RecursionError as error:
-        raise JsonError("not what it should be: its lists and objects are nested without end") from error
-    except ValueError as error:  # A number of thousands of digits.
-        raise JsonError(f"not what it should be: {error}") from error
-
-
-def _without(fields: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    for key in keys:
-        fields.pop(key, None)
-    return fields

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from data_prep.sources import base
 from data_prep.sources.split_names import usual_split
+from im2txt.system.json_text import JsonError, parse_json
 
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 
@@ -129,8 +130,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not content.strip():
             continue
         try:
-            row = base.parse_json(content)
-        except base.JsonError as error:
+            row = parse_json(content)
+        except JsonError as error:
             raise ValueError(f"line {line}: {error}") from error
         if not isinstance(row, dict):
             raise ValueError(f"line {line}: {content[:60]!r} is no JSON object")

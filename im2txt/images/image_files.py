@@ -118,8 +118,10 @@ def _must_rewrite(jpeg: Jpeg, resize_shorter_side: int | None) -> bool:
 
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:
-    if not 0 < width * height <= max_pixels:
-        raise UnusablePhotographError("too_large" if width and height else "damaged", f"{width} x {height} pixels")
+    if not width or not height:
+        raise UnusablePhotographError("damaged", f"{width} x {height} pixels")
+    if width * height > max_pixels:
+        raise UnusablePhotographError("too_large", f"{width} x {height} pixels; at most {max_pixels:,} are read")
 
 
 def _decode(content: bytes, max_pixels: int, for_check: bool = False) -> Image.Image:
@@ -157,7 +159,7 @@ def _reader_errors(content: bytes) -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusablePhotographError("too_large", str(error)) from error
+        raise UnusablePhotographError("too_large", f"more than {MAX_PIXELS:,} pixels") from error
     except Image.UnidentifiedImageError as error:
         raise UnusablePhotographError("not_an_image", f"starts with {content[:16]!r}") from error
     except _READER_ERRORS as error:

@@ -117,7 +117,7 @@ def score_and_write(
 
 def _compare(images: ScoredImages, scorer: CaptionScorer, scores: CaptionScores, extras: Extras) -> dict[str, Any]:
     """Compares on the images that both have captioned."""
-    shared = match_images(extras.others, images.references)
+    shared = match_images(extras.others, images.references, of_whom="those compared with")
     if len(shared.references) < len(images.references):
         scorer = CaptionScorer(shared.references)
         scores = scorer.score({image_id: images.hypotheses[image_id] for image_id in shared.references})

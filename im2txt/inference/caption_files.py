@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from im2txt.metrics.caption_metrics import some_ids
 from im2txt.system import storage
+from im2txt.system.json_text import JsonError, parse_json
 
 RESULTS_NAME = "captions.json"
 """Of COCO results in the folders that this project writes."""
@@ -70,6 +70,7 @@ def read_results(path: str) -> dict[int, str]:
     repeated = [image_id for image_id, count in Counter(row["image_id"] for row in rows).items() if count > 1]
     if repeated:
         raise ValueError(f"{path} has more than one caption of images: {some_ids(repeated)}. Keep one of each.")
+    _check_characters(path, rows)
     return {row["image_id"]: row["caption"] for row in rows}
 
 
@@ -96,27 +97,36 @@ def read_annotations(path: str) -> dict[int, list[str]]:
     unlisted = list(dict.fromkeys(row["image_id"] for row in annotations if row["image_id"] not in references))
     if unlisted:
         raise ValueError(f"{path} has captions of images that it does not list: {some_ids(unlisted)}.")
+    _check_characters(path, annotations)
     for row in annotations:
         references[row["image_id"]].append(row["caption"])
     return references
 
 
-def match_images(results: Mapping[int, str], references: Mapping[int, Sequence[str]]) -> ScoredImages:
+def match_images(
+    results: Mapping[int, str], references: Mapping[int, Sequence[str]], of_whom: str = "the references"
+) -> ScoredImages:
     """Leaves out what cannot be scored, and says what that is.
+
+    Args:
+        results: captions, by image id.
+        references: what to score them against, by image id; none for some, perhaps.
+        of_whom: what the references' images are called where they are not all that the references' file lists.
 
     Raises:
         ValueError: nothing is left.
     """
     known = {image_id: list(captions) for image_id, captions in references.items() if captions and image_id in results}
     excluded = [
-        Exclusion("results of images that are not among the references", [i for i in results if i not in references]),
+        Exclusion(f"results of images that are not among {of_whom}", [i for i in results if i not in references]),
         Exclusion("images without a result", [i for i in references if i not in results]),
         Exclusion("images without references", [i for i in results if i in references and not references[i]]),
     ]
     if not known:
+        described = [image_id for image_id, captions in references.items() if captions]
         raise ValueError(
-            f"None of {len(results)} results is of an image with references, of which there are {len(references)}: the "
-            f"results are of images {some_ids(list(results))}; the references of {some_ids(list(references))}."
+            f"None of {len(results)} results is of an image with references, of which there are {len(described)}: the "
+            f"results are of images {some_ids(list(results))}; the references of {some_ids(described) or 'none'}."
         )
     hypotheses = {image_id: results[image_id] for image_id in known}
     return ScoredImages(hypotheses, known, [exclusion for exclusion in excluded if exclusion.image_ids])
@@ -126,9 +136,20 @@ def _read_json(path: str, what: str, form: str) -> Any:
     if not storage.exists(path):
         raise FileNotFoundError(f"No {path}: the {what} are read from there.")
     try:
-        return json.loads(storage.read_text(path))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); the {what} look like {form}.") from error
+        return parse_json(storage.read_text(path).removeprefix("\ufeff"))
+    except JsonError as error:
+        raise ValueError(f"{path} is {error}; the {what} look like {form}.") from error
+
+
+def _check_characters(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        try:
+            row["caption"].encode()
+        except UnicodeEncodeError as error:  # JSON can spell half of a surrogate pair.
+            raise ValueError(
+                f"{path}: the caption of image {row['image_id']} holds {error.object[error.start]!r}, which is no "
+                "character. Mend or remove it."
+            ) from error
 
 
 def _is_id(value: object) -> bool:

@@ -24,12 +24,12 @@ CSV_COLUMNS = ("file", "rank", "caption", "log_prob", "score", "is_complete", "e
 def as_text(name: str, result: CaptionedPhotograph) -> str:
     """For people: each caption with its probability."""
     if result.error:
-        return f"No captions for {printable(name)}: {printable(result.error)}"
+        return f"No captions for {_in_one_line(name)}: {_in_one_line(result.error)}"
     lines = [
         f"  {rank}) {candidate.caption} (p={math.exp(candidate.log_prob):.4g})"
         for rank, candidate in enumerate(result.candidates)
     ]
-    return "\n".join([f"Captions for {printable(name)}:", *lines])
+    return "\n".join([f"Captions for {_in_one_line(name)}:", *lines])
 
 
 def as_original_text(name: str, result: CaptionedPhotograph) -> str:
@@ -37,9 +37,9 @@ def as_original_text(name: str, result: CaptionedPhotograph) -> str:
 
     It gave probabilities six decimals, 0.000000 mostly; here they have four digits that say something.
     """
-    name = printable(os.path.basename(name))
+    name = _in_one_line(os.path.basename(name))
     if result.error:
-        return f"No captions for image {name}: {printable(result.error)}"
+        return f"No captions for image {name}: {_in_one_line(result.error)}"
     lines = [
         f"  {rank}) {candidate.words} (p={math.exp(candidate.log_prob):.4g})"
         for rank, candidate in enumerate(result.candidates)
@@ -69,6 +69,11 @@ def csv_lines(rows: list[tuple[object, ...]]) -> str:
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue().removesuffix("\n")
+
+
+def _in_one_line(text: str) -> str:
+    """A name with a line break in it must not look like captions of its own."""
+    return printable(text).replace("\n", "\\n")
 
 
 def _utf8(name: str) -> str:

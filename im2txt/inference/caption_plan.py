@@ -16,6 +16,7 @@ from im2txt.inference.caption_model import Model
 from im2txt.runs.run_files import BEST_DIRECTORY, CONFIG_NAME, ENCODER_DIRECTORY, LATEST_DIRECTORY, read_run_config
 from im2txt.system import storage
 from im2txt.system.folder_lock import LOCK_NAME
+from im2txt.system.json_text import parse_json
 from im2txt.text import vocabulary
 
 MANIFEST_NAME = "captions_manifest.json"
@@ -127,7 +128,7 @@ def claim(output_dir: str, plan: dict[str, Any]) -> None:
 def read_document(path: str) -> dict[str, Any]:
     """Reads a plan or a manifest; RuntimeError if it is damaged."""
     try:
-        content = json.loads(storage.read_text(path, storage.MAX_DOCUMENT_BYTES))
+        content = parse_json(storage.read_text(path, storage.MAX_DOCUMENT_BYTES))
     except ValueError as error:
         raise RuntimeError(
             f"{path} is damaged ({error}). Remove its folder, or choose another --output_dir."

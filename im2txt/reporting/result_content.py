@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from im2txt.runs import run_files
 from im2txt.shards.references import References
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
+from im2txt.system.json_text import JsonError, parse_json
 from im2txt.text.tokenization import tokenizer
 
 SMALL_PIXELS = 128
@@ -165,9 +165,9 @@ def read_json(path: str) -> Any:
     if not os.path.exists(path):
         return None
     try:
-        return json.loads(storage.read_text(path))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from error
+        return parse_json(storage.read_text(path))
+    except JsonError as error:
+        raise ValueError(f"{path} is {error}.") from error
 
 
 def _check_candidates(candidates: Any, path: str) -> None:

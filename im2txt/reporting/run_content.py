@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from im2txt.reporting.result_content import read_json
 from im2txt.runs import run_files
 from im2txt.runs.sample_captions import SampleCaption, read_samples
 from im2txt.system import storage
+from im2txt.system.json_text import parse_json
 
 _MIN_SILENCE_SECS = 180
 _SILENT_INTERVALS = 5
@@ -143,7 +143,7 @@ def _read_rows(path: str) -> list[dict[str, Any]]:
         if not line.endswith("\n"):
             break  # A run that is going on has not finished the line.
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             int(row["step"]), float(row["epoch"]), float(row.get("time", 0)), row["kind"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from im2txt.runs.run_files import METRICS_NAME
 from im2txt.system import storage
+from im2txt.system.json_text import parse_json
 
 
 def read_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -28,7 +29,7 @@ def read_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if not line.endswith("\n"):
             return
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict) or type(row.get("step")) is not int:
                 raise ValueError("it has no step")
         except ValueError as error:

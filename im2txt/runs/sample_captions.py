@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from im2txt.runs.run_files import SAMPLES_NAME
 from im2txt.system import storage
+from im2txt.system.json_text import parse_json
 
 _MARGIN = 8
 _FONT_PIXELS = 18
@@ -56,7 +57,7 @@ def read_samples(workdir: str) -> dict[int, list[SampleCaption]]:
         if not line.endswith("\n"):
             break
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             by_step[row["step"]] = [SampleCaption(**sample) for sample in row["samples"]]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from im2txt.images.unusable_photographs import UnusablePhotographError
 from im2txt.inference.exported_folder import FROM_FILES
+from im2txt.system.json_text import JsonError, parse_json
 
 _INPUT = "encoded_images"
 _BINARY = "b64"
@@ -40,10 +40,9 @@ class PredictRequest:
 def parse_predict(body: bytes) -> PredictRequest:
     """Parses a request's body; ValueError with what is wrong with it."""
     try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ValueError(f"The body is no JSON: {reason[:200]}. {_SHAPE}") from error
+        request = parse_json(body)
+    except JsonError as error:
+        raise ValueError(f"The body is {str(error)[:200]}. {_SHAPE}") from error
     if not isinstance(request, dict) or len({"instances", "inputs"} & request.keys()) != 1:
         raise ValueError(f"The body must be an object with either `instances` or `inputs`. {_SHAPE}")
     unknown = sorted(request.keys() - _KEYS)

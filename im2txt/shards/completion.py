@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from im2txt.system import storage
+from im2txt.system.json_text import parse_json
 
 _PREFIX = ".done-"
 
@@ -31,8 +32,8 @@ def read_completion(directory: str, name: str, fingerprint: str) -> dict[str, An
     another size.
     """
     try:
-        record = json.loads(storage.read_text(completion_path(directory, name), storage.MAX_DOCUMENT_BYTES))
+        record = parse_json(storage.read_text(completion_path(directory, name), storage.MAX_DOCUMENT_BYTES))
         whole = storage.size(storage.join(directory, name)) == record["bytes"]
         return record if whole and record["fingerprint"] == fingerprint and record["name"] == name else None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None

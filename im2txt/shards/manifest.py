@@ -14,6 +14,7 @@ from im2txt.configuration import ResizeMethod
 from im2txt.shards.manifest_checks import check_manifest
 from im2txt.shards.records import FeatureDtype, Layout
 from im2txt.system import storage
+from im2txt.system.json_text import parse_json
 
 FILE_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -164,11 +165,11 @@ class Manifest:
                 build writes (see `manifest_checks`).
         """
         try:
-            fields = json.loads(text)
+            fields = parse_json(text)
             if isinstance(fields, dict) and fields.get("format_version") != FORMAT_VERSION:
                 raise ValueError(f"format_version is {fields.get('format_version')}, this tool reads {FORMAT_VERSION}")
             check_manifest(fields)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ValueError(f"{name} is not a manifest of this tool: {error}. Build the folder again.") from error
         fields["splits"] = {name: _split_entry(entry) for name, entry in fields["splits"].items()}
         fields["warnings"] = tuple(fields.get("warnings", ()))

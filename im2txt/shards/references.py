@@ -10,6 +10,7 @@ import dataclasses
 import json
 
 from im2txt.system import storage
+from im2txt.system.json_text import parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +58,11 @@ def read_references(data_dir: str, split: str) -> References:
         raise FileNotFoundError(f"No {path}: scoring needs the split's raw captions, which build_shards writes there.")
     text = storage.read_text(path)
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         file_names = {image["id"]: image["file_name"] for image in content["images"]}
         captions: dict[int, list[str]] = {image_id: [] for image_id in file_names}
         for annotation in content["annotations"]:
             captions[annotation["image_id"]].append(annotation["caption"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a COCO captions file: {error!r}. Build the folder again.") from error
     return References(file_names, captions)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 NO_BREAK_SPACE = "\u00a0"
 
@@ -195,7 +195,8 @@ def coco_tokens(captions: Sequence[str]) -> list[list[str]]:
     A token may hold a no-break space; see `split_tokens`.
     """
     return [
-        _plain_tokens(caption) or _tokens(caption, _following(captions, i + 1)) for i, caption in enumerate(captions)
+        _plain_tokens(caption) or _tokens(caption, functools.partial(_following, captions, i + 1))
+        for i, caption in enumerate(captions)
     ]
 
 
@@ -208,7 +209,7 @@ def split_tokens(tokens: list[str]) -> list[str]:
 
 def coco_tokens_of_one(caption: str) -> list[str]:
     """Returns the tokens of a caption alone: what follows is taken for the begin of a sentence."""
-    return _plain_tokens(caption) or _tokens(caption, "\nA ")
+    return _plain_tokens(caption) or _tokens(caption, lambda: "\nA ")
 
 
 def _plain_tokens(caption: str) -> list[str] | None:
@@ -227,22 +228,22 @@ def _plain_tokens(caption: str) -> list[str] | None:
 
 def _following(captions: Sequence[str], start: int) -> str:
     """What the lexer sees behind a caption: blank lines and the next caption's first words, or that nothing follows."""
-    following = ""
+    lines = [""]
     for i in range(start, len(captions)):
-        following += "\n" + captions[i][:_SEEN].replace("\n", " ")
-        if not following.isspace():
-            return following
-    return following + _NOTHING
+        lines.append(captions[i][:_SEEN].replace("\n", " "))
+        if lines[-1].strip():
+            return "\n".join(lines)
+    return "\n".join(lines) + _NOTHING
 
 
-def _tokens(caption: str, following: str) -> list[str]:
-    """The tokens of one caption."""
+def _tokens(caption: str, following: Callable[[], str]) -> list[str]:
+    """The tokens of one caption; what follows it is asked for only where it matters."""
     if "&" in caption:
         caption = _ENTITY.sub(lambda match: _ENTITIES[match[0]], caption)
     caption = caption.replace("\u00ad", "").replace("\n", " ")
     text = caption.translate(_kinds)
     if text.rstrip().endswith("."):  # Only of a period the lexer asks what stands in the next line.
-        text += following.translate(_kinds)
+        text += following().translate(_kinds)
     tokens: list[str] = []
     for match in _lexer().finditer(text):
         if match.start() >= len(caption):

@@ -98,3 +98,9 @@ def test_java_metrics_are_labelled(files, monkeypatch, tmp_path) -> None:
 def test_other_captions_are_read_before_any_work(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         Extras.prepare(other_results=str(tmp_path / "none.json"))
+
+
+def test_other_captions_of_images_that_have_no_caption_here_are_not_said_to_lack_references(files) -> None:
+    extras = Extras.prepare(other_results=files["results"])
+    excluded = score_results(files["others"], files["references"], "", extras)["comparison"]["excluded"]
+    assert [entry["reason"] for entry in excluded] == ["results of images that are not among those compared with"]

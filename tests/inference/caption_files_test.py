@@ -34,7 +34,9 @@ def test_results_and_references_are_read_by_image(write) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "file.json is not JSON .*results look like"),
+        ("{", "file.json is cut short or not JSON.*results look like"),
+        ("[" * 200_000, "file.json is not what it should be: .* nested without end; the results look like"),
+        ('[{"image_id": 7, "caption": "a \\ud800"}]', r"the caption of image 7 holds '\\ud800', which is no character"),
         ({"images": []}, "no COCO results file, which looks like"),
         ([{"image_id": "7", "caption": "a"}], "whole numbers as ids"),
         ([{"image_id": True, "caption": "a"}], "no COCO results file"),
@@ -55,11 +57,12 @@ def test_a_file_that_is_no_results_is_refused(write, content, message) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("1 2", "file.json is not JSON .*references look like"),
+        ("1 2", "file.json is cut short or not JSON.*references look like"),
         ([{"image_id": 7, "caption": "a"}], "no file of COCO caption annotations, which looks like"),
         ({"images": [{"id": 1}]}, "no file of COCO caption annotations"),
         ({"images": [1], "annotations": []}, "no file of COCO caption annotations"),
         ({"images": [{"id": 1}], "annotations": [{"image_id": 1, "bbox": []}]}, "no file of COCO caption annotations"),
+        (annotations([1], [(1, "a"), (1, "\udfff")]), "the caption of image 1 holds"),
         ({"images": [], "annotations": []}, "lists no images: there is nothing to score"),
         (annotations([1], [(1, "a"), (2, "b"), (2, "c")]), r"captions of images that it does not list: 2\."),
     ],
@@ -67,6 +70,15 @@ def test_a_file_that_is_no_results_is_refused(write, content, message) -> None:
 def test_a_file_that_is_no_annotations_is_refused(write, content, message) -> None:
     with pytest.raises(ValueError, match=message):
         read_annotations(write(content))
+
+
+def test_the_byte_order_mark_of_some_editors_is_passed_over(write) -> None:
+    assert read_results(write("\ufeff" + json.dumps([{"image_id": 7, "caption": "a dog"}]))) == {7: "a dog"}
+
+
+def test_images_that_have_no_reference_do_not_count_as_images_with_references() -> None:
+    with pytest.raises(ValueError, match=r"None of 1 results .* of which there are 0: .* the references of none\.$"):
+        match_images({1: "a"}, {1: [], 2: []})
 
 
 def test_a_missing_file_is_named(tmp_path) -> None:
@@ -87,7 +99,7 @@ def test_what_cannot_be_scored_is_left_out_and_told() -> None:
 
 
 def test_nothing_left_to_score_is_an_error_that_shows_both_ids() -> None:
-    with pytest.raises(ValueError, match=r"None of 1 results .* images 1; the references of 2, 3"):
+    with pytest.raises(ValueError, match=r"None of 1 results .* images 1; the references of 2\.$"):
         match_images({1: "a"}, {2: ["b"], 3: []})
 
 

@@ -35,11 +35,11 @@ def test_rows_and_columns_with_or_without_the_inputs_name_are_understood(request
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"", "The body is no JSON"),
-        (b"{", "The body is no JSON"),
-        (b"\xff\xfe\x00", "The body is no JSON"),
-        (b"[" * 200_000, "nested too deeply"),
-        (b'{"instances": ' + b"9" * 5000 + b"}", "The body is no JSON"),
+        (b"", "The body is cut short or not JSON"),
+        (b"{", "The body is cut short or not JSON"),
+        (b"\xff\xfe\x00", "The body is cut short or not JSON"),
+        (b"[" * 200_000, "The body is not what it should be: its lists and objects are nested without end"),
+        (b'{"instances": ' + b"9" * 5000 + b"}", "The body is not what it should be: Exceeds the limit"),
         (b"[]", "an object with either `instances` or `inputs`"),
         (b"{}", "an object with either `instances` or `inputs`"),
         (b'{"instances": [], "inputs": []}', "either `instances` or `inputs`"),

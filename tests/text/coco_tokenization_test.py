@@ -44,3 +44,9 @@ def test_captions_without_a_rarity_give_the_same_words_as_the_lexer() -> None:
 def test_white_space_and_unknown_characters_part_words_and_vanish() -> None:
     caption = "a\u00a0b\tc\rd\u2028e\u3000f\N{GRINNING FACE}g\u200bh\x07i"
     assert coco_tokens([caption]) == [list("abcdefghi")]
+
+
+def test_captions_without_a_word_are_passed_over_at_once() -> None:
+    captions = [*([""] * 5_000), "the letter b."]
+    assert coco_tokens(captions) == [*([[]] * 5_000), ["the", "letter", "b."]]
+    assert coco_tokens(["the letter b.", *([" "] * 5_000), "A dog"])[0] == ["the", "letter", "b"]
