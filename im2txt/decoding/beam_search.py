@@ -93,7 +93,6 @@ def beam_search(
     """
     _check_arguments(beam_size, max_caption_length, length_normalization_factor, num_groups, diversity_strength)
     rules = WordRules(end_id, forbidden_ids, min_caption_length, no_repeat_ngram_size)
-    group_size = beam_size // num_groups
     # Scores are products with these: rounding keeps products in order, so the early exit is exact to the last bit.
     lengths = np.maximum(np.arange(max_caption_length + 1), 1)
     length_weights = tf.constant(lengths ** -float(length_normalization_factor), tf.float32)
@@ -106,32 +105,19 @@ def beam_search(
         word_ids = tf.reshape(word_ids, [-1, max_caption_length])
         log_probs, state = step_fn(word_ids[:, search.length - 1], search.state)
         log_probs = rules.apply(log_probs, word_ids, search.length)
-        groups: list[Pools] = []
-        parents: list[tf.Tensor] = []
-        for index, group in enumerate(search.groups):
-            if num_groups == 1:
-                of_group = log_probs
-            else:
-                by_group = tf.reshape(log_probs, [batch_size, num_groups, group_size, log_probs.shape[-1]])
-                of_group = tf.reshape(by_group[:, index], [-1, log_probs.shape[-1]])  # [B*K/G, V]
-            costs = _costs(groups, search.length, diversity_strength, log_probs.shape[-1])
-            choice = _best_words(of_group, costs, [batch_size, group_size])
-            extended, of_parents = beam_pools.extend(group, search.length, *choice, end_id, length_weights)
-            if num_groups == 1:  # What one group drops, others would no longer pay for.
-                extended = beam_pools.drop_hopeless(extended, length_weights)
-            groups.append(extended)
-            parents.append(of_parents + index * group_size)
-        rows = tf.range(batch_size)[:, tf.newaxis] * beam_size + tf.concat(parents, axis=1)
+        pool = [batch_size, beam_size // num_groups]
+        groups, parents = _extend_groups(search, log_probs, pool, end_id, length_weights, diversity_strength)
+        rows = tf.range(batch_size)[:, tf.newaxis] * beam_size + parents
         state = tf.nest.map_structure(
             lambda new, old: tf.ensure_shape(tf.gather(new, tf.reshape(rows, [-1])), old.shape), state, search.state
         )
-        return (_Search(search.length + 1, state, tuple(groups)),)
+        return (_Search(search.length + 1, state, groups),)
 
     start = _Search(
         length=tf.constant(1),
         state=_repeat_rows(initial_state, batch_size, beam_size),
         groups=tuple(
-            beam_pools.start_pools(batch_size, start_id, end_id, group_size, max_caption_length)
+            beam_pools.start_pools(batch_size, start_id, end_id, beam_size // num_groups, max_caption_length)
             for _ in range(num_groups)
         ),
     )
@@ -177,6 +163,34 @@ def _repeat_rows(initial_state: State, batch_size: int | tf.Tensor, beam_size: i
         return tf.gather(state, rows)
 
     return tf.nest.map_structure(repeat, initial_state)
+
+
+def _extend_groups(
+    search: _Search,
+    log_probs: tf.Tensor,
+    pool: list[int | tf.Tensor],
+    end_id: int,
+    length_weights: tf.Tensor,
+    diversity_strength: float,
+) -> tuple[tuple[Pools, ...], tf.Tensor]:
+    """Returns the groups with partials a word longer, and the slots int32 [B, K] these continue; pool is [B, K/G]."""
+    num_groups, vocab_size = len(search.groups), log_probs.shape[-1]
+    batch_size, group_size = pool
+    groups: list[Pools] = []
+    parents: list[tf.Tensor] = []
+    for index, group in enumerate(search.groups):
+        of_group = log_probs
+        if num_groups > 1:
+            by_group = tf.reshape(log_probs, [batch_size, num_groups, group_size, vocab_size])
+            of_group = tf.reshape(by_group[:, index], [-1, vocab_size])  # [B*K/G, V]
+        costs = _costs(groups, search.length, diversity_strength, vocab_size)
+        choice = _best_words(of_group, costs, pool)
+        extended, of_parents = beam_pools.extend(group, search.length, *choice, end_id, length_weights)
+        if num_groups == 1:  # What one group drops, others would no longer pay for.
+            extended = beam_pools.drop_hopeless(extended, length_weights)
+        groups.append(extended)
+        parents.append(of_parents + index * group_size)
+    return tuple(groups), tf.concat(parents, axis=1)
 
 
 def _costs(extended: Sequence[Pools], length: tf.Tensor, strength: float, vocab_size: int) -> tf.Tensor | None:

@@ -67,15 +67,7 @@ def sample_captions(
 
     Source: top-k after Fan et al., arXiv 1805.04833; top-p after Holtzman et al., arXiv 1904.09751.
     """
-    for name, value, fits, rule in (
-        ("num_samples", num_samples, num_samples >= 1, "at least 1"),
-        ("max_caption_length", max_caption_length, max_caption_length >= 1, "at least 1"),
-        ("temperature", temperature, temperature > 0, "above 0"),
-        ("top_k", top_k, top_k >= 0, "at least 0"),
-        ("top_p", top_p, 0 < top_p <= 1, "in (0, 1]"),
-    ):
-        if not fits:
-            raise ValueError(f"{name} is {value}; it must be {rule}.")
+    _check_arguments(num_samples, max_caption_length, temperature, top_k, top_p)
     batch_size = tf.shape(keys)[0]
     rows = tf.repeat(tf.range(batch_size), num_samples)
     randoms = _random_numbers(keys, seed, num_samples, max_caption_length)  # [B*K, L]
@@ -106,6 +98,18 @@ def sample_captions(
         lambda samples: tf.reduce_any(samples.status == 0), step, (start,), maximum_iterations=max_caption_length - 1
     )
     return _sorted(samples, num_samples)
+
+
+def _check_arguments(num_samples: int, max_caption_length: int, temperature: float, top_k: int, top_p: float) -> None:
+    for name, value, fits, rule in (
+        ("num_samples", num_samples, num_samples >= 1, "at least 1"),
+        ("max_caption_length", max_caption_length, max_caption_length >= 1, "at least 1"),
+        ("temperature", temperature, temperature > 0, "above 0"),
+        ("top_k", top_k, top_k >= 0, "at least 0"),
+        ("top_p", top_p, 0 < top_p <= 1, "in (0, 1]"),
+    ):
+        if not fits:
+            raise ValueError(f"{name} is {value}; it must be {rule}.")
 
 
 def _start(initial_state: State, rows: tf.Tensor, start_id: int, end_id: int, max_caption_length: int) -> _Samples:
