@@ -66,7 +66,7 @@ def test_a_page_needs_no_other_file(tmp_path: pathlib.Path) -> None:
     fake_shards.write_folder(tmp_path)
     page = inspect(tmp_path)
     assert len(pictures(page)) == 10
-    assert not re.search(r"https?:|<link|<script|url\((?!#)|src=\"(?!data:)", page)
+    assert not re.search(r"https?:|<script|url\((?!#)|(src|href)=\"(?!data:|#)", page)
 
 
 def test_captions_cannot_break_the_page(tmp_path: pathlib.Path) -> None:

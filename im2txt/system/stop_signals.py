@@ -33,7 +33,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 def kept_signals() -> Iterator[None]:
     """Keeps SIGINT and SIGTERM as Python handles them while other code takes them for itself.
 
-    One that comes meanwhile waits until the end. Threads that are started within never get any.
+    In a process without other threads, one that comes meanwhile waits until the end; a thread that is already there may
+    take it at once. Threads that are started within never get any.
     """
     numbers = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
