@@ -46,6 +46,8 @@ class InspectDataFlags:
 def main(argv: list[str] | None = None) -> None:
     """Parses the flags, prints the statistics, writes the page."""
     flags = command_line.parse(InspectDataFlags, __doc__ or "", argv)
+    if flags.output_html:
+        command_line.check_can_be_file("output_html", flags.output_html)
     if flags.output_html and not flags.overwrite and storage.exists(flags.output_html):
         raise FileExistsError(
             f"--output_html={flags.output_html} is there already, and is left as it is. Name another file, or give "

@@ -55,6 +55,8 @@ class ReportFlags:
 def main(argv: list[str] | None = None) -> None:
     """Parses the flags, writes the page."""
     flags = command_line.parse(ReportFlags, __doc__ or "", argv)
+    if flags.output_html:
+        command_line.check_can_be_file("output_html", flags.output_html)
     if flags.split:
         _write_result_page(flags)
     else:

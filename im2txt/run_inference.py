@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     # What can be checked without TensorFlow, which takes seconds to load, is checked before.
     _check_model(flags)
     if flags.output:
-        command_line.check_can_be_folder("output", os.path.dirname(flags.output) or ".")
+        command_line.check_can_be_file("output", flags.output)
     named, total = _named(flags)
     tensorflow_startup.start_tensorflow()
     from im2txt.inference.photographs import caption_photographs

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import math
+import os
+import pathlib
 import re
 import struct
 import sys
@@ -74,6 +76,27 @@ def test_text_shows_each_caption_with_its_probability(run, captioner, pictures):
         text, _, chance = line.rpartition(" (p=")
         assert text == f"  {rank}) {candidate.caption}"
         assert float(chance.rstrip(")")) == pytest.approx(math.exp(candidate.log_prob), rel=1e-3)
+
+
+def test_a_folder_given_as_output_is_refused_before_any_work(run, pictures, monkeypatch):
+    monkeypatch.setattr(PhotographCaptioner, "load", lambda *_: pytest.fail("the model was loaded"))
+    with pytest.raises(IsADirectoryError, match=r"--output=.* is a folder\. Name a file in it"):
+        run(pictures, f"--output={pictures}")
+
+
+def test_a_name_that_is_no_utf8_is_shown_on_the_page(run, pictures):
+    for content in (jpeg(0), b"no picture"):
+        pathlib.Path(os.fsdecode(bytes(pictures) + b"/\xff.jpg")).write_bytes(content)
+        run(pictures, "--format=html", f"--output={pictures}/page.html")
+        assert "\ufffd.jpg" in (pictures / "page.html").read_text()
+
+
+def test_names_that_nothing_can_have_are_rows(run):
+    status, out, _ = run("-", "--format=jsonl", stdin=b"a picture\nof\0garbage\nnowhere://a.jpg\n")
+    assert (status, [json.loads(line)["error"].partition(":")[0] for line in out.splitlines()]) == (
+        1,
+        ["missing_photograph", "unreadable", "unreadable"],
+    )
 
 
 def test_a_name_with_a_line_break_stays_in_its_line(run, pictures):

@@ -66,7 +66,7 @@ def read_photograph(path: str, options: PhotographOptions) -> bytes:
         content = storage.read_bytes(path, storage.MAX_PHOTOGRAPH_BYTES)
     except FileNotFoundError as error:
         raise UnusablePhotographError("missing_photograph", f"no file {path!r}") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name, a protocol that nothing here knows.
         raise UnusablePhotographError("unreadable", str(error)) from error
     if not content:
         raise UnusablePhotographError("empty_file", f"{path!r} has 0 bytes")

@@ -50,18 +50,18 @@ def as_original_text(name: str, result: CaptionedPhotograph) -> str:
 def as_json(name: str, result: CaptionedPhotograph) -> str:
     """One object: {"file", "captions": [{"caption", "log_prob", ...}]}, or {"file", "error"}."""
     if result.error:
-        return json.dumps({"file": _utf8(name), "error": result.error}, ensure_ascii=False)
+        return json.dumps({"file": utf8_name(name), "error": result.error}, ensure_ascii=False)
     captions = [candidate.as_dict() for candidate in result.candidates]
-    return json.dumps({"file": _utf8(name), "captions": captions}, ensure_ascii=False)
+    return json.dumps({"file": utf8_name(name), "captions": captions}, ensure_ascii=False)
 
 
 def as_csv(name: str, result: CaptionedPhotograph) -> str:
     """One row of `CSV_COLUMNS` for each caption, or one with the error; without captions, one with neither."""
     rows: list[tuple[object, ...]] = [
-        (_utf8(name), rank, c.caption, f"{c.log_prob:.6g}", f"{c.score:.6g}", c.is_complete, "")
+        (utf8_name(name), rank, c.caption, f"{c.log_prob:.6g}", f"{c.score:.6g}", c.is_complete, "")
         for rank, c in enumerate(result.candidates)
     ]
-    return csv_lines(rows or [(_utf8(name), "", "", "", "", "", result.error)])
+    return csv_lines(rows or [(utf8_name(name), "", "", "", "", "", result.error)])
 
 
 def csv_lines(rows: list[tuple[object, ...]]) -> str:
@@ -76,8 +76,8 @@ def _in_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
-def _utf8(name: str) -> str:
-    """Bytes that are no UTF-8, which a name on disk may hold, become U+FFFD."""
+def utf8_name(name: str) -> str:
+    """Returns a file's name in which bytes that are no UTF-8, which a name on disk may hold, are U+FFFD."""
     return os.fsencode(name).decode(errors="replace")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from im2txt.images.image_files import PhotographOptions, read_photograph, to_jpeg
+from im2txt.inference.caption_output import utf8_name
 from im2txt.inference.photograph_captioner import CaptionedPhotograph
 from im2txt.reporting import pages, thumbnails
 from im2txt.reporting.result_content import SMALL_PIXELS, CaptionedImage
@@ -34,7 +35,7 @@ def write_page(
     unusable: list[tuple[str, str]] = []
     for name, photograph, result in results:
         if result.error:
-            unusable.append((name, result.error))
+            unusable.append((utf8_name(name), result.error))
             continue
         options = PhotographOptions()
         jpeg = read_photograph(photograph, options) if isinstance(photograph, str) else to_jpeg(photograph, options)
@@ -44,7 +45,7 @@ def write_page(
     images = [
         CaptionedImage(
             image_id=index,
-            file_name=name,
+            file_name=utf8_name(name),
             address=addresses[index],
             is_small=small[index].width <= SMALL_PIXELS,
             captions=[vars(candidate) for candidate in result.candidates],

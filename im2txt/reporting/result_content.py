@@ -7,12 +7,14 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from im2txt.metrics.cider import cider_d
 from im2txt.metrics.rouge import rouge_l
 from im2txt.reporting import thumbnails
 from im2txt.runs import run_files
+from im2txt.shards.manifest import Manifest
 from im2txt.shards.references import References
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
@@ -75,6 +77,32 @@ class ResultContent:
     crop_fraction: float
 
 
+class _Evaluated(NamedTuple):
+    """What a run's folder says of an evaluation.
+
+    Attributes:
+        results_dir: where it lies.
+        scores: scores.json.
+        candidates: candidates.json.
+        data_dir: the shards the run was trained on.
+        crop_fraction: see `ResultContent`.
+    """
+
+    results_dir: str
+    scores: dict[str, Any]
+    candidates: list[dict[str, Any]]
+    data_dir: str
+    crop_fraction: float
+
+
+class _Shown(NamedTuple):
+    """Thumbnails that have their place: addresses and the photographs' widths by image id, and `thumbnail_folder`."""
+
+    addresses: Mapping[int, str] = MappingProxyType({})
+    widths: Mapping[int, int] = MappingProxyType({})
+    folder: str = ""
+
+
 def gather(workdir: str, split: str, data_dir: str, page_path: str, embedded_bytes: int) -> ResultContent:
     """Reads an evaluation; thumbnails that do not fit into the page are written beside it.
 
@@ -86,78 +114,89 @@ def gather(workdir: str, split: str, data_dir: str, page_path: str, embedded_byt
         embedded_bytes: the most bytes of thumbnails in the page itself.
 
     Raises:
-        FileNotFoundError: if the folder holds no run, or the split was not evaluated.
+        FileNotFoundError: if the folder holds no run, the split was not evaluated, or `data_dir` is not there.
         ValueError: if a file is damaged, holds no photograph, or one twice.
     """
-    config = read_json(os.path.join(workdir, run_files.CONFIG_NAME))
-    if config is None:
-        raise FileNotFoundError(
-            f"No {os.path.join(workdir, run_files.CONFIG_NAME)}: {workdir!r} is no run of im2txt.train."
-        )
-    results_dir = os.path.join(workdir, run_files.EVALUATION_NAME, split)
-    scores = read_json(os.path.join(results_dir, "scores.json"))
-    path = os.path.join(results_dir, "candidates.json")
-    candidates = read_json(path)
-    if scores is None or candidates is None:
-        raise FileNotFoundError(
-            f"{split!r} was not evaluated: {results_dir} lacks scores.json or candidates.json. Run `python -m "
-            f"im2txt.evaluate --workdir={workdir} --split={split}` first."
-        )
-    _check_candidates(candidates, path)
-    folder, notes = _open_shards(workdir, data_dir or config["input"]["data_dir"], is_given=bool(data_dir))
-    references = References({}, {})
+    evaluated = _read_evaluation(workdir, split)
+    candidates = evaluated.candidates
+    folder, notes = _open_shards(workdir, data_dir or evaluated.data_dir, is_given=bool(data_dir))
+    references, shown = References({}, {}), _Shown()
     if folder is not None:
         references = folder.read_references(split)
         notes += _compare_ids(candidates, references, split)
-    addresses: dict[int, str] = {}
-    widths: dict[int, int] = {}
-    thumbnail_folder = ""
-    if folder is not None:
-        try:
-            found = thumbnails.read_thumbnails(folder, split, [entry["image_id"] for entry in candidates])
-            addresses, thumbnail_folder = thumbnails.place(found, page_path, embedded_bytes)
-            widths = {image_id: thumbnail.width for image_id, thumbnail in found.items()}
-            if len(found) < len(candidates):
-                notes.append(
-                    f"{len(candidates) - len(found):,} photographs are not in {folder.path}, or do not decode."
-                )
-        except FileNotFoundError as error:
-            notes.append(f"The shards hold features, and those with the photographs are gone. {error}")
+        shown, missing = _place_thumbnails(folder, split, candidates, page_path, embedded_bytes)
+        notes += missing
     words_of = tokenizer("coco")
     said = {
         entry["image_id"]: words_of(entry["captions"][0]["words"] if entry["captions"] else "") for entry in candidates
     }
     written = {i: [words_of(text) for text in references.captions[i]] for i in said if references.captions.get(i)}
-    image_scores = _read_image_scores(os.path.join(results_dir, "image_scores.json"))
+    image_scores = _read_image_scores(os.path.join(evaluated.results_dir, "image_scores.json"))
     if image_scores is None:
         image_scores = _score_images(said, written)
-    for row in scores.get("excluded", []):
-        notes.append(f"Not scored: {row['count']:,} {row['reason']}.")
+    notes += [f"Not scored: {row['count']:,} {row['reason']}." for row in evaluated.scores.get("excluded", [])]
     images = [
         CaptionedImage(
             image_id=entry["image_id"],
             file_name=entry["file_name"],
-            address=addresses.get(entry["image_id"], ""),
-            is_small=widths.get(entry["image_id"], SMALL_PIXELS + 1) <= SMALL_PIXELS,
+            address=shown.addresses.get(entry["image_id"], ""),
+            is_small=shown.widths.get(entry["image_id"], SMALL_PIXELS + 1) <= SMALL_PIXELS,
             captions=entry["captions"],
             references=references.captions.get(entry["image_id"], []),
             scores=image_scores.get(entry["image_id"], {}),
         )
         for entry in candidates
     ]
-    scene_scores = read_json(os.path.join(results_dir, "scene_scores.json"))
     return ResultContent(
         workdir=workdir,
         split=split,
-        scores=scores,
-        scene_scores=scene_scores,
+        scores=evaluated.scores,
+        scene_scores=read_json(os.path.join(evaluated.results_dir, "scene_scores.json")),
         images=images,
         run_lengths=collections.Counter(map(len, said.values())),
         human_lengths=collections.Counter(len(words) for texts in written.values() for words in texts),
         notes=notes,
-        thumbnail_folder=thumbnail_folder,
-        crop_fraction=config.get("encoder", {}).get("crop_fraction", 1.0),
+        thumbnail_folder=shown.folder,
+        crop_fraction=evaluated.crop_fraction,
     )
+
+
+def _read_evaluation(workdir: str, split: str) -> _Evaluated:
+    config_path = os.path.join(workdir, run_files.CONFIG_NAME)
+    config = read_json(config_path)
+    if config is None:
+        raise FileNotFoundError(f"No {config_path}: {workdir!r} is no run of im2txt.train.")
+    results_dir = os.path.join(workdir, run_files.EVALUATION_NAME, split)
+    scores_path, path = (os.path.join(results_dir, name) for name in ("scores.json", "candidates.json"))
+    scores, candidates = read_json(scores_path), read_json(path)
+    if scores is None or candidates is None:
+        raise FileNotFoundError(
+            f"{split!r} was not evaluated: {results_dir} lacks scores.json or candidates.json. Run `python -m "
+            f"im2txt.evaluate --workdir={workdir} --split={split}` first."
+        )
+    if not isinstance(scores, dict) or not isinstance(scores.get("scores"), dict):
+        raise ValueError(f"{scores_path} is not what im2txt.evaluate writes. Evaluate the split again.")
+    _check_candidates(candidates, path)
+    try:
+        data_dir, crop_fraction = config["input"]["data_dir"], config.get("encoder", {}).get("crop_fraction", 1.0)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{config_path} is not what im2txt.train writes: {error!r}.") from error
+    return _Evaluated(results_dir, scores, candidates, data_dir, crop_fraction)
+
+
+def _place_thumbnails(
+    folder: ShardFolder, split: str, candidates: Sequence[dict[str, Any]], page_path: str, embedded_bytes: int
+) -> tuple[_Shown, list[str]]:
+    """Returns where the thumbnails are, and what is to be told of those that are nowhere."""
+    try:
+        found = thumbnails.read_thumbnails(folder, split, [entry["image_id"] for entry in candidates])
+    except FileNotFoundError as error:
+        return _Shown(), [f"The shards hold features, and those with the photographs are gone. {error}"]
+    addresses, name = thumbnails.place(found, page_path, embedded_bytes)
+    notes = []
+    if len(found) < len(candidates):
+        notes.append(f"{len(candidates) - len(found):,} photographs are not in {folder.path}, or do not decode.")
+    return _Shown(addresses, {image_id: thumbnail.width for image_id, thumbnail in found.items()}, name), notes
 
 
 def read_json(path: str) -> Any:
@@ -195,15 +234,22 @@ def _open_shards(workdir: str, data_dir: str, is_given: bool) -> tuple[ShardFold
     try:
         folder = ShardFolder.open(data_dir)
     except FileNotFoundError as error:
+        if is_given:
+            raise
         return None, [f"Photographs, references and their scores are missing: the shards are not there. {error}"]
     trained_on = os.path.join(workdir, run_files.DATA_NAME)
-    if not is_given and os.path.exists(trained_on) and storage.read_text(trained_on) != folder.manifest.to_json():
+    if not is_given and os.path.exists(trained_on) and _manifest(trained_on) != folder.manifest:
         # Ids may name other photographs by now.
         return None, [
             f"Photographs, references and their scores are missing: {data_dir} was built anew since the run was "
             "started. Name the shards that were scored with --data_dir."
         ]
     return folder, []
+
+
+def _manifest(path: str) -> Manifest:
+    """Read, not compared as text: what an older version has written lacks the fields that came since."""
+    return Manifest.from_json(storage.read_text(path), path)
 
 
 def _compare_ids(candidates: Sequence[dict[str, Any]], references: References, split: str) -> list[str]:

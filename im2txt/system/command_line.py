@@ -112,7 +112,19 @@ def _refuse(message: str) -> NoReturn:
 
 def check_can_be_folder(flag: str, path: str) -> None:
     """Raises NotADirectoryError if a local path, or what would be a folder above it, is a file."""
-    existing = "" if storage.is_remote(path) else os.path.abspath(path)
+    _check_folders(flag, path, path)
+
+
+def check_can_be_file(flag: str, path: str) -> None:
+    """Raises an OSError if a local path is a folder, or what would be a folder above it is a file."""
+    if not storage.is_remote(path):
+        if os.path.isdir(path):
+            raise IsADirectoryError(f"--{flag}={path} is a folder. Name a file in it, or in another place.")
+        _check_folders(flag, path, os.path.dirname(os.path.abspath(path)))
+
+
+def _check_folders(flag: str, path: str, folder: str) -> None:
+    existing = "" if storage.is_remote(folder) else os.path.abspath(folder)
     while existing and not os.path.lexists(existing):
         existing = os.path.dirname(existing)
     if existing and not os.path.isdir(existing):

@@ -216,7 +216,11 @@ def _check_size(path: str, found: int, max_bytes: int) -> None:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file whole or not at all: under a temporary name in the same folder, then renamed."""
+    """Writes a file whole or not at all: under a temporary name in the same folder, then renamed.
+
+    Raises:
+        FileNotFoundError: if its folder is not there.
+    """
     if is_remote(path):
         _filesystem(path).pipe_file(path, content)
         return
@@ -228,6 +232,8 @@ def write_bytes(path: str, content: bytes) -> None:
                 view = view[file.write(view) :]
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except FileNotFoundError as error:  # Of the temporary file, a name that nobody has given.
+        raise FileNotFoundError(f"{path!r} cannot be written: its folder is not there. Make it first.") from error
     finally:
         remove(temporary)
 

@@ -126,7 +126,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: pathlib.Path) -> None:
     ("candidates", "message"),
     [
         ("[]", "candidates.json holds no photograph: there is nothing to show"),
-        ("[{", "candidates.json is damaged"),
+        ("[{", "candidates.json is cut short"),
         ('[{"image_id": 31, "caption": "a dog"}]', "candidates.json is not what im2txt.evaluate writes: KeyError"),
         ('{"images": []}', "candidates.json is not what im2txt.evaluate writes"),
         (
@@ -178,6 +178,43 @@ def test_lost_or_other_shards_leave_the_captions(workdir: pathlib.Path, tmp_path
     page = page_of(workdir)
     assert "the shards are not there" in text_of(page)
     assert data_of(page)[31]["captions"][0]["text"] == "A dog runs"
+
+
+def test_shards_of_an_older_version_are_known_again(workdir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    manifest = json.loads((tmp_path / "shards" / "manifest.json").read_text())
+    del manifest["warnings"], manifest["vocabulary_only_captions"]
+    (workdir / "data_manifest.json").write_text(json.dumps(manifest))
+    assert data_of(page_of(workdir))[31]["address"]
+
+
+def test_shards_that_were_named_and_are_not_there_leave_the_page_as_it_was(workdir: pathlib.Path) -> None:
+    before = page_of(workdir)
+    with pytest.raises(FileNotFoundError, match=r"No manifest\.json in '/nowhere'"):
+        page_of(workdir, "--data_dir=/nowhere")
+    assert (workdir / "evaluation" / "test" / "report.html").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", "[]"),
+        ("config.json", "{"),
+        ("config.json", "[" * 200_000),
+        ("evaluation/test/scores.json", "[]"),
+        ("evaluation/test/scores.json", "{}"),
+        ("evaluation/test/candidates.json", "{}"),
+        ("evaluation/test/image_scores.json", "[1]"),
+    ],
+)
+def test_a_file_that_is_something_else_is_named(workdir: pathlib.Path, name: str, content: str) -> None:
+    (workdir / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{name} (is|holds) "):
+        page_of(workdir)
+
+
+def test_the_page_is_no_folder(workdir: pathlib.Path) -> None:
+    with pytest.raises(IsADirectoryError, match=r"--output_html=.* is a folder\. Name a file in it"):
+        page_of(workdir, f"--output_html={workdir}")
 
 
 def test_shares_of_right_captions_stand_next_to_the_constants(workdir: pathlib.Path) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from im2txt.system.stop_signals import kept_signals, stop_signals
+from im2txt.system.stop_signals import stop_signals
 
 
 @pytest.fixture(autouse=True)

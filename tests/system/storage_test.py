@@ -167,3 +167,8 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(folder):
         storage.write_bytes(storage.join(folder, name), b"x")
     storage.remove_temporaries(folder)
     assert storage.list_names(folder) == ["train-00000-of-00001"]
+
+
+def test_a_folder_that_is_not_there_is_named_when_a_file_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone/a\.txt' cannot be written: its folder is not there"):
+        storage.write_text(str(tmp_path / "gone" / "a.txt"), "a")
