@@ -105,6 +105,7 @@ FLAGS = (
     "--config.training.num_epochs=3",
     "--config.training.steps_per_call=1",
     "--config.training.checkpoint_every_secs=1e-9",
+    "--config.training.sample_images=0",
 )
 
 

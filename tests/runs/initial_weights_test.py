@@ -34,7 +34,7 @@ def experiment(dataset, **sections):
         encoder=EncoderConfig(backbone="SmallCNN", weights="none", crop_fraction=1.0),
         decoder=ShowAndTellConfig(embedding_size=8, num_lstm_units=8),
         optimization=OptimizationConfig(optimizer="adam", learning_rate=0.01, schedule="constant"),
-        training=TrainingConfig(num_epochs=4, log_every_steps=5, eval_every_epochs=100),
+        training=TrainingConfig(num_epochs=4, log_every_steps=5, eval_every_epochs=100, sample_images=0),
     )
     changed = {name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
     return dataclasses.replace(config, **changed)

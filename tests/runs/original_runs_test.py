@@ -229,7 +229,7 @@ def test_an_imported_run_is_scored_and_fine_tuned_like_any_other(world, tmp_path
         config,
         input=dataclasses.replace(config.input, data_dir=data_dir, batch_size=4, bucketing_batches=1),
         optimization=OptimizationConfig(learning_rate=1e-9, schedule="constant"),
-        training=dataclasses.replace(config.training, start_from=world.workdir, num_epochs=0.5),
+        training=dataclasses.replace(config.training, start_from=world.workdir, num_epochs=0.5, sample_images=0),
     )
     train(config, str(tmp_path / "run"))
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

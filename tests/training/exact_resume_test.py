@@ -65,6 +65,7 @@ def experiment(data, content, replicas):
         training=TrainingConfig(
             num_epochs=STEPS * 4 / 15,
             steps_per_call=1,
+            sample_images=0,
             log_every_steps=3,
             checkpoint_every_secs=1e-9,  # After each step, as if steps took hours.
             distribution="mirrored" if replicas > 1 else "one_device",

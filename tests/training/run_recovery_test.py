@@ -19,6 +19,7 @@ from im2txt.configuration import (
     TrainingConfig,
 )
 from im2txt.runs import checkpoint_files, run_folder
+from im2txt.runs.sample_captions import read_samples
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system.folder_lock import folder_lock
 from im2txt.training.training_run import train
@@ -39,7 +40,8 @@ def experiment(data_dir, epochs=4, **training):
         optimization=OptimizationConfig(optimizer="adam", learning_rate=0.01, schedule="constant"),
         # A checkpoint after each call, as if calls took hours: 4 steps an epoch.
         training=TrainingConfig(
-            num_epochs=epochs, steps_per_call=4, log_every_steps=4, checkpoint_every_secs=1e-9, **training
+            num_epochs=epochs,
+            **{"steps_per_call": 4, "log_every_steps": 4, "checkpoint_every_secs": 1e-9, "sample_images": 0} | training,
         ),
     )
 
@@ -200,14 +202,15 @@ def test_a_run_on_a_remote_store_is_trained_resumed_and_loaded(data_dir, finishe
     fsspec.register_implementation("ram", RamFileSystem, clobber=True)
     monkeypatch.chdir(tmp_path)
     workdir = f"ram://{uuid.uuid4()}/runs/one"
-    train(experiment(data_dir, epochs=2), workdir)
-    train(experiment(data_dir), workdir)
+    train(experiment(data_dir, epochs=2, sample_images=2), workdir)
+    train(experiment(data_dir, sample_images=2), workdir)
     assert "Resuming at step 8 of 16 " in capsys.readouterr().out
     with tf.io.gfile.GFile(f"{workdir}/metrics.jsonl") as file:
         rows = [json.loads(line) for line in file.read().splitlines()]
     assert [(row["step"], row["loss"]) for row in rows if row["kind"] == "val"] == val_rows(finished)
     loaded = run_folder.load_run(workdir, ShardFolder.open(data_dir).manifest)
-    assert loaded.config == experiment(data_dir)
+    assert loaded.config == experiment(data_dir, sample_images=2)
+    assert list(read_samples(workdir)) == [4, 8, 12, 16]
     assert loaded.step == min(val_rows(finished), key=lambda row: row[1])[0]
     assert os.listdir(tmp_path) == []  # No local folder named `ram:`.
 

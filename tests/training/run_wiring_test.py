@@ -44,7 +44,9 @@ def experiment(dataset, optimization, epochs, batch_size=4, decoder=None, **trai
             | (decoder or {})
         ),
         optimization=OptimizationConfig(optimizer="sgd", **optimization),
-        training=TrainingConfig(num_epochs=epochs, **{"checkpoint_every_secs": 1e9, "log_every_steps": 1} | training),
+        training=TrainingConfig(
+            num_epochs=epochs, **{"checkpoint_every_secs": 1e9, "log_every_steps": 1, "sample_images": 0} | training
+        ),
     )
 
 
