@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
@@ -15,6 +18,22 @@ from im2txt.shards import records, references, shard_names
 from im2txt.text.vocabulary import FILE_NAME, Vocabulary
 
 VOCABULARY = Vocabulary([("a", 30), ("<S>", 20), ("</S>", 20), ("cat", 9), ("dog", 8), ("red", 5), ("runs", 2)])
+
+
+def one_layer_network(input_shape: tuple[int, int, int]) -> keras.Model:
+    """A backbone in the place of `SmallCNN`'s, for tests that do not ask what the encoder is: built and run at once."""
+    images = keras.Input(input_shape)
+    return keras.Model(images, keras.layers.Conv2D(4, 5, strides=4, activation="tanh", name="conv")(images))
+
+
+@contextlib.contextmanager
+def step_by_step() -> Iterator[None]:
+    """Computes what `tf.function` would trace first, which takes ten times as long as a few small steps."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def jpeg(seed: int, size: tuple[int, int] = (32, 24)) -> bytes:

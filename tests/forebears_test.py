@@ -5,11 +5,14 @@ import importlib
 import sys
 
 import pytest
-from fakes import jpeg, write_dataset
+from fakes import jpeg, one_layer_network, step_by_step, write_dataset
 
 from im2txt.inference.photograph_captioner import PhotographCaptioner
+from im2txt.model import image_encoder
 from im2txt.runs.run_files import read_run_config
+from im2txt.shards import input_pipeline
 from im2txt.system.command_line import load_config
+from im2txt.training import run_validation, training_run
 
 # The smallest sizes that the decoders take, but for those that are few already.
 FEW = {"num_layers": 2, "num_heads": 2, "vocab_size": 0}
@@ -30,6 +33,28 @@ def dataset(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data"), {"train": 4, "val": 2}, (2,), shards_per_split=1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_traced_twice():
+    """Models step by step and pipelines once for all: tracing takes ten times as long as all that is computed here.
+
+    That every decoder is the same in a graph stands in `tests/model/decoders`.
+    """
+    built = {}
+
+    def once(build):
+        def batches(folder, *arguments):
+            key = repr((build.__name__, folder.path, *arguments))
+            return built[key] if key in built else built.setdefault(key, build(folder, *arguments))
+
+        return batches
+
+    with pytest.MonkeyPatch.context() as patch, step_by_step():
+        patch.setattr(image_encoder, "_small_cnn", one_layer_network)
+        patch.setattr(training_run, "training_batches", once(input_pipeline.training_batches))
+        patch.setattr(run_validation, "evaluation_batches", once(input_pipeline.evaluation_batches))
+        yield
+
+
 @pytest.mark.parametrize("name", DECODER_OF)
 def test_a_forebear_s_configuration_trains_and_captions(name, dataset, tmp_path, monkeypatch):
     decoder = load_config(name).decoder
@@ -42,13 +67,16 @@ def test_a_forebear_s_configuration_trains_and_captions(name, dataset, tmp_path,
         **{f"decoder.{size}": value for size, value in sizes.items()},
         "input.data_dir": dataset.data_dir,
         "input.batch_size": 2,
+        "input.shuffle_buffer_examples": 4,
+        "input.distort_images": False,
         "input.bucketing_batches": 1,
         "encoder.backbone": "SmallCNN",
         "encoder.weights": "none",
         "encoder.image_size": 32,
+        "encoder.crop_fraction": 1.0,
         "encoder.train_from_epoch": 0.0,
-        "training.num_epochs": 0.5,
-        "training.eval_every_epochs": 0.5,
+        "training.num_epochs": 0.25,
+        "training.eval_every_epochs": 0.25,
         "training.sample_images": 0,
     }
     arguments = [f"--config={name}", f"--workdir={tmp_path}", *(f"--config.{k}={v}" for k, v in flags.items())]

@@ -6,7 +6,7 @@ import json
 import keras
 import pytest
 import tensorflow as tf
-from fakes import jpeg, write_dataset
+from fakes import jpeg, step_by_step, write_dataset
 
 from data_prep.features.feature_shards import cache_features
 from im2txt.configuration import (
@@ -37,18 +37,24 @@ def save_network(path, seed=1):
     return str(path)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _step_by_step():
+    with step_by_step():
+        yield
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data") / "shards", {"train": 6, "val": 4}, (2,), shards_per_split=1)
 
 
-def experiment(backbone, data_dir, epochs=2.0, **encoder):
+def experiment(backbone, data_dir, epochs=0.5, **encoder):
     return ExperimentConfig(
         input=InputConfig(data_dir=str(data_dir), batch_size=3, bucketing_batches=2, distort_images=False),
         encoder=EncoderConfig(backbone=backbone, crop_fraction=0.9, pooling="flatten", **encoder),
         decoder=ShowAndTellConfig(embedding_size=8, num_lstm_units=8, initializer_scale=1.0, image_input="every_step"),
         optimization=OptimizationConfig(optimizer="adam", learning_rate=0.01, schedule="constant"),
-        training=TrainingConfig(num_epochs=epochs, log_every_steps=5),
+        training=TrainingConfig(num_epochs=epochs, log_every_steps=5, sample_images=0),
         decoding=DecodingConfig(beam_size=2, max_caption_length=7),
     )
 
@@ -65,7 +71,7 @@ def test_a_run_needs_the_original_file_no_more(data, tmp_path, kind):
     train(config, workdir)
     (tmp_path / "net.keras").rename(tmp_path / "moved.keras")
 
-    longer = experiment(backbone, data_dir, epochs=3.0, trainable=kind == "trained")
+    longer = experiment(backbone, data_dir, epochs=1.0, trainable=kind == "trained")
     train(longer, workdir)
     photographs = [jpeg(6 + i) for i in range(4)]
     of_files = [result.candidates[0].words for result in PhotographCaptioner.load(workdir)(photographs)]
@@ -83,12 +89,12 @@ def test_a_run_needs_the_original_file_no_more(data, tmp_path, kind):
 
 def test_another_file_under_a_run_is_refused_and_a_moved_one_taken(data, tmp_path):
     workdir = str(tmp_path / "run")
-    train(experiment(save_network(tmp_path / "net.keras"), data.data_dir, 1.0), workdir)
+    train(experiment(save_network(tmp_path / "net.keras"), data.data_dir, 0.25), workdir)
     (tmp_path / "net.keras").rename(tmp_path / "moved.keras")
-    train(experiment(str(tmp_path / "moved.keras"), data.data_dir, 2.0), workdir)
+    train(experiment(str(tmp_path / "moved.keras"), data.data_dir, 0.5), workdir)
     other = save_network(tmp_path / "net.keras", seed=2)
     with pytest.raises(ValueError, match=f"^encoder.backbone='{other}' is not the file that the run in {workdir} was"):
-        train(experiment(other, data.data_dir, 3.0), workdir)
+        train(experiment(other, data.data_dir, 1.0), workdir)
 
 
 def test_features_are_tied_to_the_file_and_keep_it(data, tmp_path):
