@@ -80,7 +80,8 @@ def main() -> None:
         config = read_run_config(flags.workdir)
         config.decoding.replaced(flags.decoding.given())
         ShardFolder.open(flags.data_dir or config.input.data_dir).shard_paths(flags.split)
-    command_line.check_can_be_folder("output_dir", output_dir)
+    if output_dir:
+        command_line.check_can_be_folder("output_dir", output_dir)
     from im2txt.inference.caption_evaluation import Extras, score_results
     from im2txt.inference.score_table import score_table
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from im2txt.inference.exported_folder import check_new_folder
 from im2txt.runs.run_files import read_run_config
 from im2txt.system import command_line, tensorflow_startup
 from im2txt.system.decoding_flags import DECODING, DecodingFlags
@@ -34,6 +35,7 @@ def main() -> None:
     # What can be checked without TensorFlow, which takes seconds to load, is checked before.
     read_run_config(flags.workdir).decoding.replaced(flags.decoding.given())
     command_line.check_can_be_folder("output_dir", flags.output_dir)
+    check_new_folder(flags.output_dir)
     tensorflow_startup.start_tensorflow()
     from im2txt.inference.saved_model import export_run
 

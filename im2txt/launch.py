@@ -77,7 +77,8 @@ def main() -> int:
             tf_config = shlex.quote(Cluster(addresses, worker).tf_config())
             print(f"# worker {worker}, at {address}\nTF_CONFIG={tf_config} {shlex.join(flags.command)}")
         return 0
-    command_line.check_can_be_folder("log_dir", flags.log_dir)
+    if flags.log_dir:
+        command_line.check_can_be_folder("log_dir", flags.log_dir)
     log_dir = flags.log_dir or tempfile.mkdtemp(prefix="im2txt-launch-")
     print(f"{flags.num_workers} workers; their outputs are in {log_dir}", file=sys.stderr, flush=True)
     return supervise(flags.command, flags.num_workers, log_dir, flags.max_restarts, flags.stop_deadline_secs)

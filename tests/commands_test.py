@@ -187,6 +187,8 @@ def test_a_wrong_flag_is_named_before_tensorflow_is_imported(no_tensorflow, modu
         (CACHE_FEATURES, [*SMALL, "--data_dir=x", "--output_dir=y"], "No manifest.json in 'x'"),
         (CACHE_FEATURES, [*SMALL, "--data_dir={data}", "--output_dir={file}"], "--output_dir={file}: {file} is a file"),
         (EXPORT, ["--workdir=x", "--output_dir=y"], "No x/config.json: 'x' is no run of im2txt.train."),
+        (EXPORT, ["--workdir={run}", "--output_dir={data}"], "--output_dir={data} is there already. Name a new folder"),
+        (EXPORT, ["--workdir={run}", "--output_dir="], "--output_dir is empty: name a folder."),
         (IMPORT_CHECKPOINT, ["--checkpoint=x", "--vocab_file=y", "--workdir=z"], "--vocab_file=y is not there."),
         (EXPORT_CHECKPOINT, ["--workdir=x", "--checkpoint=y"], "No x/config.json: 'x' is no run of im2txt.train."),
         (REPORT, ["--workdir=x"], "is no run of im2txt.train."),

@@ -17,6 +17,12 @@ _MODEL_NAME = "saved_model.pb"
 _VARIABLES = os.path.join("variables", "variables.index")
 
 
+def check_new_folder(output_dir: str) -> None:
+    """Raises ValueError if something stands where an export is to go."""
+    if os.path.lexists(output_dir):
+        raise ValueError(f"--output_dir={output_dir} is there already. Name a new folder, or remove this one.")
+
+
 def check_exported_folder(folder: str) -> None:
     """Raises FileNotFoundError if the folder, or one of its files, is not there; what they hold is not looked at."""
     if not os.path.isdir(folder):

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from im2txt.images.unusable_photographs import UnusablePhotographError
-from im2txt.inference.exported_folder import FROM_PREPARED, PREPARE, check_exported_folder
+from im2txt.inference.exported_folder import FROM_PREPARED, PREPARE, check_exported_folder, read_vocabulary
+from im2txt.text.vocabulary import FILE_NAME as VOCABULARY_NAME
 
 
 class ExportedModel:
@@ -29,7 +30,7 @@ class ExportedModel:
 
         Raises:
             FileNotFoundError: if a file of it is missing.
-            RuntimeError: if it is damaged, or a SavedModel of another kind.
+            RuntimeError: if it is damaged, has words of another model, or is a SavedModel of another kind.
         """
         check_exported_folder(folder)
         again = "Export the run again: `python -m im2txt.export`."
@@ -42,6 +43,9 @@ class ExportedModel:
             raise RuntimeError(
                 f"{folder} has no signature {' or '.join(missing)}: this im2txt.export did not write it. {again}"
             )
+        fingerprint = getattr(loaded, "vocabulary_sha256", None)  # Exports of earlier versions have none.
+        if fingerprint is not None and fingerprint.numpy().decode() != read_vocabulary(folder).fingerprint():
+            raise RuntimeError(f"{folder}/{VOCABULARY_NAME} is changed or cut: its words are not the model's. {again}")
         self._held = loaded  # A signature alone does not keep its variables alive.
         self._prepare = loaded.signatures[PREPARE]
         self._caption = loaded.signatures[FROM_PREPARED]

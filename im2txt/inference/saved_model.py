@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from im2txt.decoding.caption_generator import build_search
 from im2txt.images.preprocessing import prepare_image, prepare_pixels
-from im2txt.inference.exported_folder import FROM_FILES, FROM_IMAGES, FROM_PREPARED, PREPARE
+from im2txt.inference.exported_folder import FROM_FILES, FROM_IMAGES, FROM_PREPARED, PREPARE, check_new_folder
 from im2txt.runs.run_folder import Run, load_run
 from im2txt.system import storage
 from im2txt.text import vocabulary
@@ -68,6 +68,8 @@ class ExportedCaptioner(tf.Module):
             raise ValueError("The run was loaded without its encoder, and an exported model starts from photographs.")
         # A module does not find the variables of Keras 3 layers by itself.
         self.held_variables = [*captioner.decoder.variables.values(), *encoder.variables.values()]
+        # For whoever finds the folder's word_counts.txt beside it, and must know that it is whole.
+        self.vocabulary_sha256 = tf.Variable(run.vocabulary.fingerprint(), trainable=False)
         self._format = encoder.image_format
         self._search = build_search(captioner, run.vocabulary, run.config.decoding)
         self._detokenize = build_detokenizer(run.vocabulary, run.tokenizer)
@@ -129,7 +131,7 @@ def export_run(workdir: str, output_dir: str, decoding: dict[str, Any]) -> Run:
         ValueError: if its parts do not belong together, or `output_dir` is there already.
         RuntimeError: if all of its checkpoints are damaged.
     """
-    _check_new(output_dir)
+    check_new_folder(output_dir)
     run = load_run(workdir)
     config = dataclasses.replace(run.config, decoding=run.config.decoding.replaced(decoding))
     run = dataclasses.replace(run, config=config)
@@ -148,7 +150,7 @@ def write_saved_model(run: Run, output_dir: str, name: str) -> None:
     Raises:
         ValueError: if the run has no encoder, or `output_dir` is there already.
     """
-    _check_new(output_dir)
+    check_new_folder(output_dir)
     module = ExportedCaptioner(run)
     target = os.path.abspath(output_dir)
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -166,11 +168,6 @@ def write_saved_model(run: Run, output_dir: str, name: str) -> None:
         os.rename(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _check_new(output_dir: str) -> None:
-    if os.path.lexists(output_dir):
-        raise ValueError(f"--output_dir={output_dir} is there already. Name a new folder, or remove this one.")
 
 
 def _card(run: Run, name: str) -> str:

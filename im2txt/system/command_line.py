@@ -111,7 +111,9 @@ def _refuse(message: str) -> NoReturn:
 
 
 def check_can_be_folder(flag: str, path: str) -> None:
-    """Raises NotADirectoryError if a local path, or what would be a folder above it, is a file."""
+    """Raises NotADirectoryError if a local path, or what would be a folder above it, is a file; ValueError if empty."""
+    if not path:
+        raise ValueError(f"--{flag} is empty: name a folder.")
     _check_folders(flag, path, path)
 
 

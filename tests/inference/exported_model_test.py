@@ -73,6 +73,13 @@ def test_a_damaged_file_is_an_error_that_names_the_folder(broken, name, harm):
         ExportedModel(str(broken))
 
 
+def test_words_that_are_not_the_models_are_refused(broken):
+    path = broken / "word_counts.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(RuntimeError, match="copy/word_counts.txt is changed or cut: its words are not the model's"):
+        ExportedModel(str(broken))
+
+
 def test_a_saved_model_of_something_else_is_refused(broken):
     module = tf.Module()
     module.variable = tf.Variable(1.0)

@@ -216,6 +216,8 @@ def test_a_place_for_a_folder_must_not_be_a_file_nor_lie_in_one(tmp_path):
     for name in ("folder", "folder/new/run", "new"):
         command_line.check_can_be_folder("workdir", str(tmp_path / name))
     command_line.check_can_be_folder("workdir", "gs://bucket/run")
+    with pytest.raises(ValueError, match="--workdir is empty: name a folder"):
+        command_line.check_can_be_folder("workdir", "")
     for name in ("file", "file/run", "file/runs/run"):
         with pytest.raises(NotADirectoryError) as error:
             command_line.check_can_be_folder("workdir", str(tmp_path / name))
