@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ from im2txt.runs.run_folder import Run, check_vocabulary, load_run
 from im2txt.system import storage
 from im2txt.text.vocabulary import Vocabulary
 
-Photograph = str | bytes | np.ndarray
+Photograph = str | os.PathLike[str] | bytes | np.ndarray
 """A path, the bytes of an image file, or pixels [H, W, 3], uint8 or float32 in [0, 1]."""
 
 Prepared = list[tf.Tensor]
@@ -130,7 +131,12 @@ class PhotographCaptioner:
 
         Returns:
             One result for each, in order; one that cannot be used has an error, and the others their captions.
+
+        Raises:
+            TypeError: if the photographs are no list, or one is of none of these types.
         """
+        if isinstance(photographs, (str, bytes, os.PathLike)):
+            raise TypeError("One photograph was given, and a list of them is wanted: captioner([photograph]).")
         prepared, errors = [], {}
         for index, photograph in enumerate(photographs):
             try:
@@ -175,9 +181,14 @@ class PhotographCaptioner:
                 )
             pixels = tf.constant(photograph)
         else:
-            options = PhotographOptions()
-            encoded = (
-                read_photograph(photograph, options) if isinstance(photograph, str) else to_jpeg(photograph, options)
-            )
-            pixels = decode_image(tf.constant(encoded))
+            pixels = decode_image(tf.constant(_read(photograph)))
         return [prepare_pixels(pixels, of_run) for of_run in self._formats]
+
+
+def _read(photograph: str | os.PathLike[str] | bytes) -> bytes:
+    """The bytes of a JPEG file."""
+    if isinstance(photograph, bytes):
+        return to_jpeg(photograph, PhotographOptions())
+    if isinstance(photograph, (str, os.PathLike)):
+        return read_photograph(os.fspath(photograph), PhotographOptions())
+    raise TypeError(f"A photograph is a path, bytes, or an array of pixels, not {type(photograph).__name__}.")

@@ -30,9 +30,9 @@ def test_paths_bytes_and_pixels_get_the_same_captions(runs, workdirs, tmp_path):
     path = tmp_path / "a cat, asleep.jpg"
     path.write_bytes(jpeg(1))
     pixels = tf.io.decode_image(jpeg(1), channels=3).numpy()
-    photographs = [str(path), jpeg(1), pixels, (pixels / 255).astype(np.float32)]
+    photographs = [str(path), path, jpeg(1), pixels, (pixels / 255).astype(np.float32)]
     results = PhotographCaptioner.load(workdirs[0])(photographs)
-    images = tf.stack([prepare_image(tf.constant(jpeg(1)), ImageFormat(32, 0.9))] * 4)
+    images = tf.stack([prepare_image(tf.constant(jpeg(1)), ImageFormat(32, 0.9))] * 5)
     run = runs[0]
     expected = CaptionGenerator(run.captioner, run.vocabulary, "treebank", run.config.decoding)({"images": images})
     assert captions(results) == [[candidate.words for candidate in of_image] for of_image in expected]
@@ -46,6 +46,10 @@ def test_a_bad_photograph_has_an_error_and_the_others_their_captions(workdirs):
     assert [len(result.candidates) for result in results] == [0, 1, 0, 0, 1]
     assert captions(results)[1::3] == captions(captioner([jpeg(1), jpeg(2)]))
     assert captioner([b"no image"])[0].error
+    with pytest.raises(TypeError, match=r"a list of them is wanted: captioner\(\[photograph\]\)"):
+        captioner("cat.jpg")
+    with pytest.raises(TypeError, match="A photograph is a path, bytes, or an array of pixels, not NoneType"):
+        captioner([None])
     assert captioner([]) == []
 
 
