@@ -12,6 +12,7 @@ Run it as `python -m benchmarks.caption_scores` (it needs `pip install -r requir
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import random
 from collections import defaultdict
@@ -157,8 +158,8 @@ def time_reward(data: Data, rounds: int) -> None:
         words = [hypotheses[image][0].split() for image in images]
         timings = timing.interleave(
             {
-                "pycocoevalcap": lambda h=hypotheses: pycocoevalcap_reward(h, data.reference_words, frequencies),
-                "ours": lambda w=words, i=images: cider.scores(w, i),
+                "pycocoevalcap": functools.partial(pycocoevalcap_reward, hypotheses, data.reference_words, frequencies),
+                "ours": functools.partial(cider.scores, words, images),
             },
             5 * rounds,
         )

@@ -55,7 +55,9 @@ def main() -> None:
         from im2txt.serving.photograph_service import PhotographService
         from im2txt.serving.service_metrics import ServiceMetrics
     except ModuleNotFoundError as error:
-        raise RuntimeError(f"{error.name} is not installed; `pip install 'im2txt[serve]'` has it.") from error
+        raise RuntimeError(
+            f"{error.name} is not installed; `pip install '.[serve]'`, in this project's folder, has it."
+        ) from error
     from im2txt.reporting import service_page
 
     listening = server.listen(flags.host, flags.port)

@@ -185,4 +185,4 @@ def test_without_its_packages_it_says_how_to_get_them(exported, monkeypatch, cap
     with pytest.raises(SystemExit) as stop:
         command_line.run(serve.main)
     assert stop.value.code == 1
-    assert "`pip install 'im2txt[serve]'`" in capsys.readouterr().err
+    assert "`pip install '.[serve]'`" in capsys.readouterr().err
