@@ -60,6 +60,11 @@ def read_results(path: str) -> dict[int, str]:
     """
     if os.path.isdir(path):
         path = os.path.join(path, RESULTS_NAME)
+        if not os.path.exists(path):
+            raise FileNotFoundError(
+                f"No {path}: im2txt.batch_inference writes it at the end, of the format jsonl, where the "
+                "photographs' ids are whole numbers. Name such a folder, or a COCO results file."
+            )
     rows = _read_json(path, "results", _RESULTS_FORM)
     if not isinstance(rows, list) or not all(map(_is_caption, rows)):
         raise ValueError(

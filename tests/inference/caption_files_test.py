@@ -84,6 +84,8 @@ def test_images_that_have_no_reference_do_not_count_as_images_with_references() 
 def test_a_missing_file_is_named(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"No .*none\.json: the results are read from there"):
         read_results(str(tmp_path / "none.json"))
+    with pytest.raises(FileNotFoundError, match=r"No .*captions\.json: .* where the photographs' ids are whole"):
+        read_results(str(tmp_path))
 
 
 def test_what_cannot_be_scored_is_left_out_and_told() -> None:
