@@ -27,7 +27,13 @@ from im2txt.config_sections.decoder_config import (
     decoder_class,
 )
 from im2txt.config_sections.decoding_config import DecodingConfig
-from im2txt.config_sections.encoder_config import IMAGENET_WEIGHTS, NO_WEIGHTS, EncoderConfig, ResizeMethod
+from im2txt.config_sections.encoder_config import (
+    GIVEN_FEATURES_SUFFIX,
+    IMAGENET_WEIGHTS,
+    NO_WEIGHTS,
+    EncoderConfig,
+    ResizeMethod,
+)
 from im2txt.config_sections.input_config import InputConfig
 from im2txt.config_sections.optimization_config import OptimizationConfig
 from im2txt.config_sections.training_config import TrainingConfig
@@ -37,6 +43,7 @@ __all__ = [
     "DecodingConfig",
     "EncoderConfig",
     "ExperimentConfig",
+    "GIVEN_FEATURES_SUFFIX",
     "IMAGENET_WEIGHTS",
     "InputConfig",
     "MergeConfig",

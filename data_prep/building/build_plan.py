@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from data_prep.building import splits
 from data_prep.building.photograph_files import find_photographs
@@ -16,6 +16,7 @@ from data_prep.building.vocabulary_builder import VocabularyOptions, make_vocabu
 from data_prep.sources.base import CaptionedImage, Found, LeftOut, Source, SourceWarning
 from im2txt.images.image_files import PhotographOptions
 from im2txt.system.progress import progress_bar
+from im2txt.system.storage import FileState
 from im2txt.text.vocabulary import Vocabulary
 
 
@@ -52,8 +53,17 @@ class BuildPlan:
     expected_bytes: dict[str, int]
 
 
-def plan_build(source: Source, options: BuildOptions) -> BuildPlan:
+def plan_build(
+    source: Source,
+    options: BuildOptions,
+    find: Callable[[Iterable[str]], Mapping[str, FileState]] = find_photographs,
+) -> BuildPlan:
     """Reads the source, sees which photographs are there, and plans the build. Writes nothing and opens no photograph.
+
+    Args:
+        source: the photographs and captions.
+        options: what to build.
+        find: gives those of the photographs' paths that are there.
 
     Raises:
         ValueError: if source or options make no sense.
@@ -66,7 +76,7 @@ def plan_build(source: Source, options: BuildOptions) -> BuildPlan:
     left_out = [item for item in found if isinstance(item, LeftOut)]
     skips = [Skip(None, item.file_name, item.reason, item.detail) for item in left_out]
     assigned = zip(images, splits.assign(images, options.splits), strict=True)
-    files = find_photographs(image.path for image in images)
+    files = find(image.path for image in images)
     bar = progress_bar("captions", assigned, total=len(images), unit=" photographs", delay=1, leave=False)
     planned = list(plan_images(bar, files, options.captions, skips))
     # Before the vocabulary, which would only say that it has no captions.

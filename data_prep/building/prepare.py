@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 
 from data_prep.building import build_folder
 from data_prep.building.build_plan import BuildOptions, BuildPlan, count_captions, plan_build
 from data_prep.building.built_content import BuiltContent, describe, write_companions
 from data_prep.building.origin import Origin
 from data_prep.building.photograph_checks import check_photographs, make_check_jobs
-from data_prep.building.shard_plan import PlannedImage, ShardReport
+from data_prep.building.shard_plan import PlannedImage, ShardJob, ShardReport
 from data_prep.building.shard_writer import read_report, write_shard
 from data_prep.building.skips import Skip, TooManySkipsError, check_limit, write_skips
 from data_prep.sources.base import Source
 from im2txt.engines.engine import Engine
 from im2txt.shards import manifest
 from im2txt.shards.completion import completion_path
+from im2txt.shards.manifest import EncoderEntry
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
 from im2txt.system.folder_lock import folder_lock
@@ -70,16 +72,35 @@ def prepare(source: Source, output_dir: str, options: BuildOptions, engine: Engi
             if build_folder.may_list_skips(output_dir):
                 raise _listed(error, output_dir) from error
         raise
-    return _build(plan, Origin.of(source, plan.images), output_dir, options, engine)
+    return build(plan, Origin.of(source, plan.images), output_dir, options, engine)
 
 
-def _build(plan: BuildPlan, origin: Origin, output_dir: str, options: BuildOptions, engine: Engine) -> BuildResult:
+def build(
+    plan: BuildPlan,
+    origin: Origin,
+    output_dir: str,
+    options: BuildOptions,
+    engine: Engine,
+    write: Callable[[ShardJob], ShardReport] | None = None,
+    encoder: EncoderEntry | None = None,
+) -> BuildResult:
+    """Writes what is planned; see `prepare`.
+
+    Args:
+        plan: what to write.
+        origin: of its photographs.
+        output_dir: local or remote folder; made if need be.
+        options: that the plan was made with.
+        engine: what runs the shard jobs.
+        write: writes a shard; None writes photographs.
+        encoder: of features that stand in the photographs' place.
+    """
     with folder_lock(output_dir, "--output_dir"):
         if build_folder.claim(output_dir, plan.shard_plan.fingerprint, origin):
             return BuildResult(ShardFolder.open(output_dir).manifest, len(plan.vocabulary), new_captions=0)
         kept = _finished_shards(plan, output_dir)
         try:
-            reports = kept | _write_shards(plan, kept, output_dir, options, engine)
+            reports = kept | _write_shards(plan, kept, output_dir, options, engine, write or write_shard)
         finally:
             storage.remove_temporaries(output_dir)
         content = BuiltContent.of(plan, reports)
@@ -89,7 +110,7 @@ def _build(plan: BuildPlan, origin: Origin, output_dir: str, options: BuildOptio
             check_limit(content.skips, usable, count_captions(plan.images), options.skips.max_skipped_fraction)
         except TooManySkipsError as error:
             raise _listed(error, output_dir) from error
-        finished = describe(plan, content, options, origin.kind)
+        finished = dataclasses.replace(describe(plan, content, options, origin.kind), encoder=encoder)
         write_companions(plan, content, output_dir)
         origin.write(output_dir)
         manifest.write_manifest(output_dir, finished)
@@ -115,7 +136,12 @@ def _finished_shards(plan: BuildPlan, output_dir: str) -> dict[str, ShardReport]
 
 
 def _write_shards(
-    plan: BuildPlan, kept: dict[str, ShardReport], output_dir: str, options: BuildOptions, engine: Engine
+    plan: BuildPlan,
+    kept: dict[str, ShardReport],
+    output_dir: str,
+    options: BuildOptions,
+    engine: Engine,
+    write: Callable[[ShardJob], ShardReport],
 ) -> dict[str, ShardReport]:
     """Writes the shards that are not kept; returns their reports by name."""
     slices = [shard for shard in plan.shard_plan.slices if shard.name not in kept]
@@ -133,7 +159,7 @@ def _write_shards(
             initial=sum(examples[name] for name in kept),
             unit=" photographs" if options.shards.layout == "image" else " captions",
         ) as bar,
-        contextlib.closing(engine.run(write_shard, jobs, _ADVICE)) as new_reports,
+        contextlib.closing(engine.run(write, jobs, _ADVICE)) as new_reports,
     ):
         for report in new_reports:
             reports[report.name] = report

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import google_crc32c
 
-from data_prep.building.shard_plan import ShardJob, ShardReport
+from data_prep.building.shard_plan import PlannedExample, ShardJob, ShardReport
 from data_prep.building.skips import Skip
 from im2txt.images.image_files import UnusablePhotographError, read_photograph
 from im2txt.shards.completion import read_completion, write_completion
@@ -20,16 +20,24 @@ from im2txt.shards.records import encode_example
 from im2txt.shards.tfrecords import write_records
 from im2txt.system import storage
 
+Encode = Callable[[PlannedExample], tuple[bytes, str]]
+"""Gives an example's record, and size and checksum of what it holds of the photograph."""
 
-def write_shard(job: ShardJob) -> ShardReport:
+
+def write_shard(job: ShardJob, encode: Encode | None = None) -> ShardReport:
     """Writes a shard and its completion record; photographs that cannot be used are left out and reported.
+
+    Args:
+        job: what to write.
+        encode: makes the records; None reads the photographs.
 
     Raises:
         OSError: if the shard cannot be written; nothing of it is left then.
     """
     skipped = {skip.image_id: skip for skip in job.unusable}
     counts = _Counts()
-    size, checksum = write_records(storage.join(job.output_dir, job.name), _records(job, skipped, counts))
+    records = _records(job, encode or _photograph_encoder(job), skipped, counts)
+    size, checksum = write_records(storage.join(job.output_dir, job.name), records)
     report = ShardReport(
         name=job.name,
         fingerprint=job.fingerprint,
@@ -72,18 +80,27 @@ class _Counts:
     contents: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
-def _records(job: ShardJob, skipped: dict[int | None, Skip], counts: _Counts) -> Iterator[bytes]:
+def _photograph_encoder(job: ShardJob) -> Encode:
+    def encode(example: PlannedExample) -> tuple[bytes, str]:
+        image = read_photograph(example.path, job.photographs)
+        record = encode_example(example.image_id, image, example.captions, example.caption_ids, job.layout)
+        # A hundred times faster than reading; two photographs of one size and checksum are taken to be one.
+        return record, f"{len(image)} {google_crc32c.value(image):08x}"
+
+    return encode
+
+
+def _records(job: ShardJob, encode: Encode, skipped: dict[int | None, Skip], counts: _Counts) -> Iterator[bytes]:
     for example in job.examples:
         if example.image_id in skipped:
             continue
         try:
-            encoded_image = read_photograph(example.path, job.photographs)
+            record, content = encode(example)
         except UnusablePhotographError as error:
             skipped[example.image_id] = Skip(example.image_id, example.file_name, error.reason, error.detail)
             continue
-        # A hundred times faster than reading; two photographs of one size and checksum are taken to be one.
-        counts.contents[example.image_id] = f"{len(encoded_image)} {google_crc32c.value(encoded_image):08x}"
+        counts.contents[example.image_id] = content
         counts.captions_per_example[len(example.captions)] += 1
         counts.num_words += sum(len(ids) - 1 for ids in example.caption_ids)
         counts.num_unknown_words += sum(ids.count(job.unknown_id) for ids in example.caption_ids)
-        yield encode_example(example.image_id, encoded_image, example.captions, example.caption_ids, job.layout)
+        yield record

@@ -10,6 +10,7 @@ from im2txt.config_sections.checks import check, check_types
 
 IMAGENET_WEIGHTS = "imagenet"
 NO_WEIGHTS = "none"
+GIVEN_FEATURES_SUFFIX = ".mat"
 ResizeMethod = Literal["half_pixel", "legacy"]
 
 
@@ -19,7 +20,8 @@ class EncoderConfig:
 
     backbone: str = "InceptionV3"
     """A network of keras.applications by its name there, SmallCNN, which trains from scratch in minutes, or the path of
-    a saved Keras model without its classifier, which ends in .keras (see `docs/encoders.md`)."""
+    a saved Keras model without its classifier, which ends in .keras (see `docs/encoders.md`), or the file of features,
+    which ends in .mat, that `data_prep.import_features` took (see `docs/data_neuraltalk.md`)."""
     weights: str = IMAGENET_WEIGHTS
     """`imagenet`, the path of a Keras weight file without the top layers, `none` for random weights, or for InceptionV3
     the path of a checkpoint of slim or the original im2txt. A saved model has its own, and this is not looked at."""
@@ -53,9 +55,14 @@ class EncoderConfig:
         return self.backbone.endswith(".keras")
 
     @property
+    def is_given_features(self) -> bool:
+        """Whether the backbone is a file of features that came without the network that made them."""
+        return self.backbone.endswith(GIVEN_FEATURES_SUFFIX)
+
+    @property
     def backbone_name(self) -> str:
         """The backbone, wherever its file lies."""
-        return os.path.basename(self.backbone) if self.is_saved_model else self.backbone
+        return os.path.basename(self.backbone) if self.is_saved_model or self.is_given_features else self.backbone
 
     @property
     def weights_name(self) -> str:
@@ -65,7 +72,7 @@ class EncoderConfig:
     @property
     def feature_rank(self) -> int:
         """Dimensions of one photograph's features: 1 for a vector [F], 2 for a grid [P, C]."""
-        return 2 if self.pooling == "grid" else 1
+        return 2 if self.pooling == "grid" and not self.is_given_features else 1
 
     def __post_init__(self) -> None:
         check_types(self, "encoder")

@@ -120,8 +120,14 @@ class ImageEncoder:
 
         Raises:
             FileNotFoundError: if the weight file, or that of a saved model, is missing.
-            ValueError: if the backbone is unknown, the file's weights do not fit it, or a saved model is no encoder.
+            ValueError: if the backbone is unknown, or only features of it are there; if the file's weights do not fit
+                it, or a saved model is no encoder.
         """
+        if config.is_given_features:
+            raise ValueError(
+                f"encoder.backbone={config.backbone!r}: these features came without the encoder that made them, so no "
+                "photograph can be encoded or captioned; train and evaluate on the shards that hold the features."
+            )
         self._config = config
         backbone = _saved_backbone(config) if config.is_saved_model else _named_backbone(config)
         self._scale = _to_byte_range if config.is_saved_model else _FAMILY_BY_BACKBONE[config.backbone].scale

@@ -61,8 +61,7 @@ def read_thumbnails(folder: ShardFolder, split: str, image_ids: Collection[int])
         FileNotFoundError: if the image shards are gone.
         ValueError: if a shard is damaged.
     """
-    if folder.manifest.encoder is not None:
-        folder = ShardFolder.open(folder.manifest.encoder.source_dir)
+    folder = folder.photographs()
     wanted = frozenset(image_ids)
     layout = folder.manifest.layout
     paths = folder.shard_paths(split)

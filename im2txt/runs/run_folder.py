@@ -14,7 +14,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from im2txt.configuration import NO_WEIGHTS, EncoderConfig, ExperimentConfig
+from im2txt.configuration import GIVEN_FEATURES_SUFFIX, NO_WEIGHTS, EncoderConfig, ExperimentConfig
 from im2txt.images.preprocessing import ImageFormat
 from im2txt.model.captioner import Captioner
 from im2txt.model.decoders.registry import DECODERS, check_feature_rank
@@ -180,9 +180,16 @@ def check_features(entry: EncoderEntry, config: EncoderConfig) -> None:
         "pooling": (entry.pooling, config.pooling),
         "resize": (entry.resize, config.resize),
     }
+    if config.is_given_features:  # Nothing else is known of what made them.
+        wanted = {"backbone": wanted["backbone"]}
     different = [f"{name} is {made!r}, not {asked!r}" for name, (made, asked) in wanted.items() if made != asked]
     if different or config.trainable:
         reason = "; ".join(different) or "an encoder that is trained cannot be cached"
+        if entry.backbone.endswith(GIVEN_FEATURES_SUFFIX):
+            raise ValueError(
+                f"The feature shards are of the features in {entry.backbone}: {reason}. Say so with "
+                f"--config.encoder.backbone={entry.backbone}, and leave encoder.trainable=False."
+            )
         raise ValueError(
             f"The feature shards do not fit the configuration's encoder: {reason}. Make them again with "
             "`python -m data_prep.cache_features` and this configuration, or train on the photographs' shards."
@@ -190,7 +197,8 @@ def check_features(entry: EncoderEntry, config: EncoderConfig) -> None:
 
 
 def _image_size(entry: EncoderEntry, config: EncoderConfig) -> int:
-    return config.image_size or (entry.image_size if config.is_saved_model else backbone_image_size(config))
+    of_file = config.is_saved_model or config.is_given_features
+    return config.image_size or (entry.image_size if of_file else backbone_image_size(config))
 
 
 def load_run(workdir: str, data: Manifest | None = None, checkpoint: str = "") -> Run:

@@ -43,9 +43,7 @@ class ChosenPhotographs:
             FileNotFoundError: if the shards behind the features are gone.
             ValueError: if those are other ones, or a shard is damaged.
         """
-        folder = self.folder
-        if folder.manifest.encoder is not None:
-            folder = ShardFolder.open(folder.manifest.encoder.source_dir)
+        folder = self.folder.photographs()
         wanted, found = set(self.image_ids), {}
         for path in folder.shard_paths(self.split):
             for record in read_records(storage.read_bytes(path, storage.MAX_SHARD_BYTES)):

@@ -73,15 +73,17 @@ class EncoderEntry:
     """Which encoder made a folder of feature shards.
 
     Attributes:
-        backbone: `encoder.backbone`: a name in `keras.applications`, SmallCNN, or a saved model's file name.
+        backbone: `encoder.backbone`: a name in `keras.applications`, SmallCNN, or a saved model's file name; of
+            features that came without their encoder, their file's.
         weights: `imagenet`, `none`, or the weight file's base name.
-        weights_sha256: `ImageEncoder.fingerprint()`: of its variables as loaded.
-        image_size: pixels, side of the encoder's input.
+        weights_sha256: `ImageEncoder.fingerprint()`: of its variables as loaded; of features that came without their
+            encoder, of their file.
+        image_size: pixels, side of the encoder's input; 0 where the encoder is not known.
         crop_fraction: central part of the photograph that was kept.
         pooling: how the last feature map was pooled.
         feature_shape: shape of one photograph's features: (F,), or (P, C) with pooling `grid`.
         source_manifest_crc32c: checksum of the image shards' manifest.
-        source_dir: folder of the image shards, as given.
+        source_dir: folder of the image shards, as given; empty if there are none.
         resize: where pixels were sampled; an older manifest does not say.
         feature_dtype: type in which the features are stored; an older manifest does not say.
         compute_dtype: number type of the layers that computed them; an older manifest does not say.

@@ -219,7 +219,7 @@ _ENCODER_FIELDS: dict[str, Check] = {
     "backbone": _text,
     "weights": _text,
     "weights_sha256": _text,
-    "image_size": _integer(1, 1 << 16),
+    "image_size": _integer(0, 1 << 16),
     "crop_fraction": _fraction,
     "pooling": _text,
     "feature_shape": _feature_shape,

@@ -66,6 +66,19 @@ class ShardFolder:
         """Reads a split's raw captions; see `references.read_references`."""
         return references.read_references(self.path, split)
 
+    def photographs(self) -> ShardFolder:
+        """Returns the shards of photographs: this folder, or the one that its features were made from.
+
+        Raises:
+            FileNotFoundError: if that one is gone, or there never was one.
+        """
+        encoder = self.manifest.encoder
+        if encoder is None:
+            return self
+        if not encoder.source_dir:
+            raise FileNotFoundError(f"The features in {self.path} came without their photographs.")
+        return ShardFolder.open(encoder.source_dir)
+
     def only_shard(self, split: str, index: int) -> ShardFolder:
         """Returns the folder as if it held one shard of one split; the split's counts stay those of all its shards."""
         entry = self.manifest.split(split)

@@ -290,7 +290,7 @@ def _keep_encoder(
     config: ExperimentConfig, workdir: str, encoder: ImageEncoder | None, distribution: Distribution
 ) -> None:
     """Keeps a frozen encoder with the run: the chief writes it where it is new, the others then have the same."""
-    if config.encoder.trainable:
+    if config.encoder.trainable or config.encoder.is_given_features:
         return
     for is_turn in (distribution.layout.is_chief, not distribution.layout.is_chief):
         if is_turn and encoder is not None:

@@ -127,7 +127,7 @@ def test_an_empty_split_is_read_but_not_used():
         ((*FIRST, "captions_per_example"), {"2": 1}, "splits.train has 8 captions, 6 in its shards"),
         ((*FIRST, "captions_per_example"), {"1": 4}, "splits.train has 4 images, 6 in its shards"),
         (("encoder",), {}, "encoder lacks 'backbone'"),
-        (("encoder", "image_size"), 0, "encoder.image_size is 0"),
+        (("encoder", "image_size"), -1, "encoder.image_size is -1"),
         (("encoder", "crop_fraction"), float("nan"), "encoder.crop_fraction is nan; it must be a number above 0"),
         (("encoder", "feature_shape"), [], "encoder.feature_shape is []"),
         (("encoder", "feature_shape"), [-1], "encoder.feature_shape is -1"),
