@@ -71,7 +71,7 @@ def score_run(
     candidates = [
         {
             "image_id": image_id,
-            "file_name": references.file_names[image_id],
+            "file_name": references.file_names.get(image_id, str(image_id)),  # It may be excluded below.
             "captions": of_image,
         }
         for image_id, of_image in captions.items()

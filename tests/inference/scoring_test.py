@@ -140,3 +140,18 @@ def test_shards_of_another_vocabulary_are_refused(workdir, tmp_path):
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json.*is no run of im2txt\.train"):
         score(tmp_path, tmp_path)
+
+
+def test_photographs_that_the_captions_file_lacks_are_excluded_and_counted(dataset, workdir, tmp_path):
+    data_dir = shutil.copytree(dataset.data_dir, tmp_path / "data")
+    path = data_dir / "captions_test.json"
+    content = json.loads(path.read_text())
+    lost = content["images"].pop()["id"]
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] != lost]
+    path.write_text(json.dumps(content))
+    result = score(workdir, tmp_path / "out", str(data_dir))
+    (excluded,) = result["excluded"]
+    assert excluded["image_ids"] == [lost]
+    assert "not among the references" in excluded["reason"]
+    assert result["num_images"] == 6
+    assert str(lost) in [entry["file_name"] for entry in json.loads((tmp_path / "out" / "candidates.json").read_text())]
