@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from im2txt.metrics.cider import cider_d
 from im2txt.metrics.rouge import rouge_l
 from im2txt.reporting import thumbnails
+from im2txt.reporting.run_documents import read_config, read_json, read_scores
 from im2txt.runs import run_files
 from im2txt.shards.manifest import Manifest
 from im2txt.shards.references import References
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system import storage
-from im2txt.system.json_text import JsonError, parse_json
 from im2txt.text.tokenization import tokenizer
 
 SMALL_PIXELS = 128
@@ -162,25 +162,20 @@ def gather(workdir: str, split: str, data_dir: str, page_path: str, embedded_byt
 
 
 def _read_evaluation(workdir: str, split: str) -> _Evaluated:
-    config_path = os.path.join(workdir, run_files.CONFIG_NAME)
-    config = read_json(config_path)
-    if config is None:
-        raise FileNotFoundError(f"No {config_path}: {workdir!r} is no run of im2txt.train.")
+    config = read_config(workdir)
     results_dir = os.path.join(workdir, run_files.EVALUATION_NAME, split)
-    scores_path, path = (os.path.join(results_dir, name) for name in ("scores.json", "candidates.json"))
-    scores, candidates = read_json(scores_path), read_json(path)
+    path = os.path.join(results_dir, "candidates.json")
+    scores, candidates = read_scores(results_dir), read_json(path)
     if scores is None or candidates is None:
         raise FileNotFoundError(
             f"{split!r} was not evaluated: {results_dir} lacks scores.json or candidates.json. Run `python -m "
             f"im2txt.evaluate --workdir={workdir} --split={split}` first."
         )
-    if not isinstance(scores, dict) or not isinstance(scores.get("scores"), dict):
-        raise ValueError(f"{scores_path} is not what im2txt.evaluate writes. Evaluate the split again.")
     _check_candidates(candidates, path)
     try:
         data_dir, crop_fraction = config["input"]["data_dir"], config.get("encoder", {}).get("crop_fraction", 1.0)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{config_path} is not what im2txt.train writes: {error!r}.") from error
+        raise ValueError(f"{workdir}/config.json is not what im2txt.train writes: {error!r}.") from error
     return _Evaluated(results_dir, scores, candidates, data_dir, crop_fraction)
 
 
@@ -197,16 +192,6 @@ def _place_thumbnails(
     if len(found) < len(candidates):
         notes.append(f"{len(candidates) - len(found):,} photographs are not in {folder.path}, or do not decode.")
     return _Shown(addresses, {image_id: thumbnail.width for image_id, thumbnail in found.items()}, name), notes
-
-
-def read_json(path: str) -> Any:
-    """Returns the file's content, or None if there is no such file; ValueError if it is damaged."""
-    if not os.path.exists(path):
-        return None
-    try:
-        return parse_json(storage.read_text(path))
-    except JsonError as error:
-        raise ValueError(f"{path} is {error}.") from error
 
 
 def _check_candidates(candidates: Any, path: str) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from im2txt.reporting.result_content import read_json
+from im2txt.reporting.run_documents import read_config, read_scores
 from im2txt.runs import run_files
 from im2txt.runs.sample_captions import SampleCaption, read_samples
 from im2txt.system import storage
@@ -99,17 +99,15 @@ def _names(places: Sequence[str]) -> list[str]:
 
 def _read_run(workdir: str, name: str, page_path: str, now: float) -> RunContent:
     config_path = os.path.join(workdir, run_files.CONFIG_NAME)
-    config = read_json(config_path)
-    if config is None:
-        raise FileNotFoundError(f"No {config_path}: {workdir!r} is no run of im2txt.train.")
+    config = read_config(workdir)
     metrics_path = os.path.join(workdir, run_files.METRICS_NAME)
     rows = _read_rows(metrics_path)
     epoch = max((row["epoch"] for row in rows), default=0.0)
     evaluations, result_pages = {}, {}
     results = os.path.join(workdir, run_files.EVALUATION_NAME)
     for split in sorted(os.listdir(results)) if os.path.isdir(results) else []:
-        scores = read_json(os.path.join(results, split, "scores.json"))
-        if scores is not None:
+        scores = read_scores(os.path.join(results, split))
+        if scores is not None and "step" in scores:  # Captions of another program may have been scored into the folder.
             evaluations[split] = scores
         result_page = os.path.join(results, split, "report.html")
         if os.path.exists(result_page):
@@ -144,7 +142,7 @@ def _read_rows(path: str) -> list[dict[str, Any]]:
             break  # A run that is going on has not finished the line.
         try:
             row = parse_json(line)
-            int(row["step"]), float(row["epoch"]), float(row.get("time", 0)), row["kind"]
+            int(row["step"]), float(row["epoch"]), float(row.get("time", 0)), {row["kind"]: row}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}, line {number}: {line.strip()[:80]!r} is no row of metrics: {error!r}."

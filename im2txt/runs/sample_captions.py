@@ -58,7 +58,7 @@ def read_samples(workdir: str) -> dict[int, list[SampleCaption]]:
             break
         try:
             row = parse_json(line)
-            by_step[row["step"]] = [SampleCaption(**sample) for sample in row["samples"]]
+            by_step[int(row["step"])] = [SampleCaption(**sample) for sample in row["samples"]]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}, line {number}: {line.strip()[:80]!r} is no row of samples: {error!r}."

@@ -202,6 +202,8 @@ def test_shards_that_were_named_and_are_not_there_leave_the_page_as_it_was(workd
         ("config.json", "[" * 200_000),
         ("evaluation/test/scores.json", "[]"),
         ("evaluation/test/scores.json", "{}"),
+        ("evaluation/test/scores.json", '{"scores": {"BLEU-1": "x"}}'),
+        ("evaluation/test/scores.json", '{"scores": {}, "floor": {}}'),
         ("evaluation/test/candidates.json", "{}"),
         ("evaluation/test/image_scores.json", "[1]"),
     ],

@@ -144,7 +144,7 @@ def test_a_row_that_is_being_written_waits_and_a_damaged_one_is_named(runs: list
     path = runs[0] / "metrics.jsonl"
     path.write_text('{"kind": "train", "step": 5, "epoch": 0.5, "loss": 3.0}\n{"kind": "tra')
     assert gather(runs[0])[0].last_step == 5
-    for row in ('{"kind": "train", "step": 1}', "{]"):
+    for row in ('{"kind": "train", "step": 1}', "{]", '{"kind": [], "step": 1, "epoch": 0}', "[" * 200_000):
         path.write_text(row + "\n")
         with pytest.raises(ValueError, match=r"metrics.jsonl, line 1: .* is no row of metrics"):
             gather(runs[0])
@@ -158,6 +158,26 @@ def test_runs_that_cannot_be_compared_are_refused(runs: list[pathlib.Path], tmp_
     with pytest.raises(ValueError, match="9 runs are too many for one page"):
         run_page.page(gather(runs[0]) * 9)
     (runs[0] / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="config.json is damaged"):
+    with pytest.raises(ValueError, match="config.json is cut short or not JSON"):
+        gather(runs[0])
+    (runs[0] / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"config.json is no configuration of a run: an object is wanted, not '\[\]'"):
         gather(runs[0])
     assert json.loads((runs[1] / "config.json").read_text())
+
+
+def test_a_damaged_evaluation_or_sample_is_named_and_one_of_another_program_passed_over(
+    runs: list[pathlib.Path],
+) -> None:
+    results = evaluated_runs.write_evaluation(runs[0], {})
+    scores = json.loads((results / "scores.json").read_text())
+    del scores["step"]
+    (results / "scores.json").write_text(json.dumps(scores))
+    assert gather(runs[0])[0].evaluations == {}
+    (results / "scores.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"test/scores.json is not what im2txt.evaluate writes: KeyError\('scores'\)"):
+        gather(runs[0])
+    (results / "scores.json").unlink()
+    (runs[0] / "samples.jsonl").write_text('{"step": "first", "samples": []}\n')
+    with pytest.raises(ValueError, match=r"samples.jsonl, line 1: .* is no row of samples"):
+        gather(runs[0])
