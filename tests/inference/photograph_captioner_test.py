@@ -89,3 +89,9 @@ def test_runs_of_two_vocabularies_are_not_averaged(workdirs, runs, tmp_path):
 def test_no_run_is_refused():
     with pytest.raises(ValueError, match="No run was named"):
         PhotographCaptioner.load()
+
+
+def test_a_checkpoint_is_searched_as_asked(workdirs):
+    (result,) = PhotographCaptioner.load_checkpoint(workdirs[0], beam_size=2, max_caption_length=3)([jpeg(1)])
+    assert len(result.candidates) == 2
+    assert all(len(candidate.words.split()) <= 2 for candidate in result.candidates)
