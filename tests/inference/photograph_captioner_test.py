@@ -95,3 +95,10 @@ def test_a_checkpoint_is_searched_as_asked(workdirs):
     (result,) = PhotographCaptioner.load_checkpoint(workdirs[0], beam_size=2, max_caption_length=3)([jpeg(1)])
     assert len(result.candidates) == 2
     assert all(len(candidate.words.split()) <= 2 for candidate in result.candidates)
+
+
+def test_samples_are_drawn_by_the_ids_given_and_else_by_the_positions(workdirs):
+    captioner = PhotographCaptioner.load(workdirs[0], method="sample", temperature=3.0)
+    by_position = captions(captioner([jpeg(1)] * 2))
+    assert by_position[0] != by_position[1]
+    assert captions(captioner([jpeg(1)] * 2, image_ids=[1, 0])) == by_position[::-1]

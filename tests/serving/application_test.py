@@ -109,7 +109,7 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 @pytest.mark.parametrize(
     ("path", "body", "kind", "status", "told"),
     [
-        (PREDICT_PATH, b"{", "application/json", 400, "The body is no JSON"),
+        (PREDICT_PATH, b"{", "application/json", 400, "The body is cut short or not JSON"),
         (PREDICT_PATH, b'{"instances": [{"image": "QQ=="}]}', "application/json", 400, "Photograph 0 is not"),
         (PREDICT_PATH, b'{"instances": [' + b'{"b64": ""},' * 4 + b'{"b64": ""}]}', "x/y", 413, "More than 4 photogr"),
         (PREDICT_PATH, b" " * 500_001, "application/json", 413, "500,001 bytes or more; at most 500,000 are taken"),
