@@ -159,3 +159,11 @@ def test_samples_are_drawn_by_image_id_and_seed():
             PlantedCaptioner(), VOCABULARY, "treebank", DecodingConfig(method="sample", beam_size=9, **knob)
         )
         assert {words for captions in sample([3, 4], narrow) for words in captions} == {"cat runs"}
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.9])
+def test_complete_captions_are_ranked_by_the_factor_asked_for(factor):
+    for of_photograph in generate(PlantedCaptioner(), beam_size=2, length_normalization_factor=factor):
+        for found in filter(lambda candidate: candidate.is_complete, of_photograph):
+            length = len(found.words.split()) + 2  # <S> and </S> count.
+            assert found.score == pytest.approx(found.log_prob / length**factor, rel=1e-5)
