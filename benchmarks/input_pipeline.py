@@ -1,7 +1,7 @@
 """Photographs to batches on one core, beside the original's way of doing it, and what cached features save.
 
 First table: shards of photographs of COCO's size and of copies whose shorter side has 346 pixels, fully distorted, per
-photograph; the limit is decoding alone. Below it stands how much memory the process held after each round.
+photograph; the limit is decoding alone. Below it stands how much memory the process held after each epoch of a stream.
 
 Second table: a caption's share of training the decoder with a frozen Inception v3 (random weights): decoded, encoded
 and trained on one by one as the original does, in plain Keras, and from cached features by this project's trainer in
@@ -12,10 +12,12 @@ Run it as `python -m benchmarks.input_pipeline`; it takes about five minutes on 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import os
 import shutil
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -42,7 +44,10 @@ from im2txt.training.train_step import Trainer
 
 PHOTOGRAPHS = 128
 BATCH_SIZE = 32
-BATCHES_PER_CALL = 16
+EPOCH_BATCHES = PHOTOGRAPHS * data_preparation.CAPTIONS_PER_IMAGE // BATCH_SIZE
+EPOCHS_PER_CALL = 3
+"""Enough that a stream's beginning, and what it prepares and nobody takes, weigh little."""
+EPOCHS_OF_MEMORY = 6
 STEPS_PER_CALL = 2
 SHORTER_SIDE = 346
 FEATURE_SIZE = 2048
@@ -96,25 +101,46 @@ def with_features(source: ShardFolder, target: str) -> ShardFolder:
     return ShardFolder.open(target)
 
 
-def take_batches(batches: tf.data.Dataset) -> Callable[[], object]:
-    """One call takes the first batches of a stream, which works on one core."""
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Keeps all threads of this process, those to come too, on one core."""
+    cores = os.sched_getaffinity(0)
+    _set_cores({max(cores)})
+    try:
+        yield
+    finally:
+        _set_cores(cores)
+
+
+def _set_cores(cores: set[int]) -> None:
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), cores)
+
+
+def with_one_thread(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The same stream, which then works on one thread as long as nothing compiled takes others."""
     options = tf.data.Options()
     options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
-    batches = batches.with_options(options)
+    return batches.with_options(options)
+
+
+def take_batches(batches: tf.data.Dataset) -> Callable[[], object]:
+    """One call takes the first epochs of a stream."""
+    batches = with_one_thread(batches).take(EPOCHS_PER_CALL * EPOCH_BATCHES)
     # A new stream each time: one that waits would fill its buffers while others are timed.
-    return lambda: [batch["images"] for batch in batches.take(BATCHES_PER_CALL)][-1].numpy()
+    return lambda: [batch["images"][0, 0, 0, 0].numpy() for batch in batches]
 
 
-def ours(folder: ShardFolder) -> Callable[[], object]:
+def ours(folder: ShardFolder) -> tf.data.Dataset:
     """The project's pipeline, fully distorted."""
     config = InputConfig(batch_size=BATCH_SIZE, shuffle_buffer_examples=PHOTOGRAPHS)
-    return take_batches(training_batches(folder, config, ImageFormat(299, 299 / 346), seed=1))
+    return training_batches(folder, config, ImageFormat(299, 299 / 346), seed=1)
 
 
-def original(folder: ShardFolder) -> Callable[[], object]:
+def original(folder: ShardFolder) -> tf.data.Dataset:
     """The original's."""
-    return take_batches(original_batches(folder.shard_paths("train"), BATCH_SIZE, PHOTOGRAPHS))
+    return original_batches(folder.shard_paths("train"), BATCH_SIZE, PHOTOGRAPHS)
 
 
 def decoding_secs(folder: str, rounds: int) -> float:
@@ -128,6 +154,53 @@ def resident_bytes() -> int:
     """Returns the memory that this process holds now."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_of_epochs(batches: tf.data.Dataset) -> list[int]:
+    """Returns the bytes held when a stream has given its first batch, and after each of its first epochs."""
+    stream, held = iter(batches), []
+    for epoch in range(EPOCHS_OF_MEMORY + 1):
+        for _ in range(EPOCH_BATCHES if epoch else 1):
+            next(stream)
+        held.append(resident_bytes())
+    return held
+
+
+def show_batches(folder: str, shards: dict[str, ShardFolder], rounds: int) -> None:
+    """Prints the first table and what stands below it."""
+    with one_core():
+        variants = {
+            "original": original(shards["whole"]),
+            "ours": ours(shards["whole"]),
+            "original, shorter side 346": original(shards["small"]),
+            "ours, shorter side 346": ours(shards["small"]),
+        }
+        timings = timing.interleave({name: take_batches(batches) for name, batches in variants.items()}, rounds)
+        items = BATCH_SIZE * EPOCH_BATCHES * EPOCHS_PER_CALL
+        limits = {name: decoding_secs(f"{folder}/{name}", rounds) for name in shards}
+        held = memory_of_epochs(with_one_thread(ours(shards["whole"])))
+    title = "Photographs to distorted batches, one core; the limit is to decode the whole ones"
+    timing.print_table(
+        title, timings, baseline="original", items=items, item_name="photograph", limit_secs=limits["whole"]
+    )
+    for name, variant in (("whole", "ours"), ("small", "ours, shorter side 346")):
+        share = limits[name] * items / statistics.median(timings[variant])
+        print(f"{variant}: {1e3 * limits[name]:.3f} ms of it to decode, {share:.0%}")
+    print(f"memory at first and after each epoch: {', '.join(f'{size / 2**20:,.0f}' for size in held)} MiB", flush=True)
+
+
+def show_training(folder: str, whole: ShardFolder, rounds: int) -> None:
+    """Prints the second table."""
+    vocab_size = 12_000
+    cached = with_features(whole, f"{folder}/features")
+    baseline = "decode, Inception v3, Keras decoder"
+    variants = {
+        baseline: caption_by_caption(whole, vocab_size),
+        "cached features, bfloat16": from_features(cached, vocab_size),
+    }
+    timings = timing.interleave(variants, rounds)
+    title = f"Training the decoder of a frozen encoder, batches of {BATCH_SIZE}"
+    timing.print_table(title, timings, baseline=baseline, items=BATCH_SIZE * STEPS_PER_CALL, item_name="caption")
 
 
 def caption_by_caption(folder: ShardFolder, vocab_size: int) -> Callable[[], object]:
@@ -179,34 +252,8 @@ def main() -> None:
         data_preparation.write_photographs(whole, PHOTOGRAPHS, data_preparation.SIZES, distinct=PHOTOGRAPHS)
         shrink(whole, small)
         shards = {"whole": build(whole), "small": build(small)}
-        held: list[int] = []
-        variants = {
-            "original": original(shards["whole"]),
-            "ours": ours(shards["whole"]),
-            "original, shorter side 346": original(shards["small"]),
-            "ours, shorter side 346": ours(shards["small"]),
-            "(memory)": lambda: held.append(resident_bytes()),
-        }
-        timings = timing.interleave(variants, flags.rounds)
-        timings.pop("(memory)")
-        items = BATCH_SIZE * BATCHES_PER_CALL
-        limit = decoding_secs(whole, flags.rounds)
-        title = "Photographs to distorted batches, one core; the limit is to decode the whole ones"
-        timing.print_table(title, timings, baseline="original", items=items, item_name="photograph", limit_secs=limit)
-        print(f"to decode one of shorter side 346: {1e3 * decoding_secs(small, flags.rounds):.3f} ms")
-        print(f"memory after each round: {', '.join(f'{size / 2**20:,.0f}' for size in held)} MiB")
-        vocab_size = 12_000
-        cached = with_features(shards["whole"], f"{folder}/features")
-        timings = timing.interleave(
-            {
-                "decode, Inception v3, Keras decoder": caption_by_caption(shards["whole"], vocab_size),
-                "cached features, bfloat16": from_features(cached, vocab_size),
-            },
-            flags.rounds,
-        )
-        baseline = "decode, Inception v3, Keras decoder"
-        title = f"Training the decoder of a frozen encoder, batches of {BATCH_SIZE}"
-        timing.print_table(title, timings, baseline=baseline, items=BATCH_SIZE * STEPS_PER_CALL, item_name="caption")
+        show_batches(folder, shards, flags.rounds)
+        show_training(folder, shards["whole"], flags.rounds)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,7 @@ import dataclasses
 import tensorflow as tf
 
 from im2txt.configuration import ResizeMethod
-
-# The original's distortions of brightness, saturation, hue and contrast.
-_MAX_BRIGHTNESS_DELTA = 32 / 255
-_MAX_HUE_DELTA = 0.032
-_FACTOR_RANGE = (0.5, 1.5)
+from im2txt.images.colour_distortions import distort_colours
 
 
 def decode_image(encoded_image: tf.Tensor) -> tf.Tensor:
@@ -91,20 +87,7 @@ def prepare_distorted_image(encoded_image: tf.Tensor, image_format: ImageFormat,
     image = _resize(decode_image(encoded_image), image_format)
     image = tf.image.stateless_random_crop(image, [image_format.image_size, image_format.image_size, 3], seeds[0])
     image = tf.image.stateless_random_flip_left_right(image, seeds[1])
-    image = tf.image.stateless_random_brightness(image, _MAX_BRIGHTNESS_DELTA, seeds[2])
-
-    def saturation_hue_contrast() -> tf.Tensor:
-        result = tf.image.stateless_random_saturation(image, *_FACTOR_RANGE, seeds[3])
-        result = tf.image.stateless_random_hue(result, _MAX_HUE_DELTA, seeds[4])
-        return tf.image.stateless_random_contrast(result, *_FACTOR_RANGE, seeds[5])
-
-    def contrast_saturation_hue() -> tf.Tensor:
-        result = tf.image.stateless_random_contrast(image, *_FACTOR_RANGE, seeds[5])
-        result = tf.image.stateless_random_saturation(result, *_FACTOR_RANGE, seeds[3])
-        return tf.image.stateless_random_hue(result, _MAX_HUE_DELTA, seeds[4])
-
-    image = tf.cond(seed[1] % 2 == 0, saturation_hue_contrast, contrast_saturation_hue)
-    return tf.clip_by_value(image, 0.0, 1.0)
+    return distort_colours(image, seeds[2:], contrast_last=seed[1] % 2 == 0)
 
 
 def _resize(image: tf.Tensor, image_format: ImageFormat) -> tf.Tensor:

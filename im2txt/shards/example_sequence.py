@@ -53,7 +53,9 @@ class ExampleSequence:
         self._num_views = encoder.views_of(split) if encoder else 1
         self._manifest, self._captions_per_image = folder.manifest, captions_per_image
         self._paths = folder.shard_paths(split)
-        self._sizes = [_num_examples(shard, captions_per_image) for shard in self._manifest.split(split).shards]
+        shards = self._manifest.split(split).shards
+        self._sizes = [_num_examples(shard, captions_per_image) for shard in shards]
+        self._one_group = all(max(shard.captions_per_example, default=1) <= captions_per_image for shard in shards)
         self.num_shards, self.num_examples = len(self._paths), sum(self._sizes)
 
     def examples(
@@ -81,7 +83,7 @@ class ExampleSequence:
 
         Features keep the type they are stored in: many examples wait between here and their batch.
         """
-        manifest, captions_per_image = self._manifest, self._captions_per_image
+        manifest = self._manifest
         encoder, num_views = manifest.encoder, self._num_views
         of_features = ((num_views, *encoder.feature_shape), encoder.feature_dtype) if encoder else ()
 
@@ -93,17 +95,25 @@ class ExampleSequence:
                     view_seed = tf.random.fold_in(views_seed, example["image_id"])
                     view = tf.random.stateless_uniform([], view_seed, maxval=num_views, dtype=tf.int32)
                 example["features"] = example["features"][view]
-            return example | {"caption_ids": tf.cast(example["caption_ids"], tf.int32).to_tensor(NO_WORD)}
+            return example | {"caption_ids": self._in_groups(example["caption_ids"])}
 
-        def groups(example: Tensors) -> tf.data.Dataset:
-            captions = example["caption_ids"]  # [captions, T]
-            num_groups = -(-tf.shape(captions)[0] // captions_per_image)
-            missing = num_groups * captions_per_image - tf.shape(captions)[0]
-            captions = tf.pad(captions, [[0, missing], [0, 0]], constant_values=NO_WORD)
-            captions = tf.reshape(captions, [num_groups, captions_per_image, tf.shape(captions)[1]])
-            return tf.data.Dataset.from_tensor_slices(captions).map(lambda ids: example | {"caption_ids": ids})
+        def each_group(example: Tensors) -> tf.data.Dataset:
+            # No function is mapped in here: it would be set up anew for each record, at more than its reading costs.
+            record = tf.data.Dataset.from_tensors(example).repeat()
+            return tf.data.Dataset.zip(record, tf.data.Dataset.from_tensor_slices(example["caption_ids"]))
 
-        return tf.data.TFRecordDataset(path, buffer_size=_RECORD_BUFFER_BYTES).map(parse).flat_map(groups)
+        examples = tf.data.TFRecordDataset(path, buffer_size=_RECORD_BUFFER_BYTES).map(parse)
+        if self._one_group:
+            return examples.map(lambda example: example | {"caption_ids": example["caption_ids"][0]})
+        return examples.flat_map(each_group).map(lambda example, group: example | {"caption_ids": group})
+
+    def _in_groups(self, caption_ids: tf.RaggedTensor) -> tf.Tensor:
+        """int64 [captions, words] -> int32 [groups, captions_per_image, T], padded with -1."""
+        captions = tf.cast(caption_ids, tf.int32).to_tensor(NO_WORD)
+        num_groups = -(-tf.shape(captions)[0] // self._captions_per_image)
+        missing = num_groups * self._captions_per_image - tf.shape(captions)[0]
+        captions = tf.pad(captions, [[0, missing], [0, 0]], constant_values=NO_WORD)
+        return tf.reshape(captions, [num_groups, self._captions_per_image, tf.shape(captions)[1]])
 
 
 def _num_examples(shard: ShardEntry, captions_per_image: int) -> int:
