@@ -8,9 +8,10 @@ Second table: a caption's share of training the decoder with a frozen Inception 
 and trained on one by one as the original does, in plain Keras, and from cached features by this project's trainer in
 bfloat16. The features' own making, once per photograph, is not in it.
 
-Run it as `python -m benchmarks.input_pipeline`; it takes about five minutes on two cores. Seen while other work ran
-beside it: 1.15 times the original's photographs, 1.59 times with a shorter side of 346, 42 % of the time spent
-decoding, memory between 983 and 996 MiB over four epochs; cached features 23.5 times as fast per caption.
+Run it as `python -m benchmarks.input_pipeline`; it takes about five minutes on two cores, with `--rounds=1` half of
+that. Seen, one round on a nearly quiet machine: 1.35 times the original's photographs, 1.76 times with a shorter side
+of 346, 44 % of the time spent decoding, memory between 989 and 1,008 MiB over four epochs; cached features 22 times as
+fast per caption. While much other work ran beside it (two rounds): 1.15 and 1.59 times, 23.5 times.
 """
 
 from __future__ import annotations
