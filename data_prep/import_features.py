@@ -16,12 +16,12 @@ import tyro
 
 from data_prep.building import build_report
 from data_prep.building.build_plan import BuildOptions
+from data_prep.building.neuraltalk_data import NeuraltalkData
 from data_prep.building.planned_captions import CaptionOptions
 from data_prep.building.shard_plan import ShardOptions
 from data_prep.building.skips import SkipOptions
 from data_prep.building.splits import SplitOptions
 from data_prep.building.vocabulary_builder import VocabularyOptions
-from data_prep.sources.neuraltalk import NeuraltalkData
 from im2txt.system import command_line, tensorflow_startup
 
 

@@ -10,12 +10,12 @@ import google_crc32c
 import numpy as np
 
 from data_prep.building.build_plan import BuildOptions, plan_build
+from data_prep.building.neuraltalk_data import NeuraltalkData, column_of
 from data_prep.building.origin import Origin
 from data_prep.building.prepare import BuildResult, build
 from data_prep.building.shard_plan import PlannedExample, ShardJob, ShardReport
 from data_prep.building.shard_writer import write_shard
 from data_prep.sources.matlab_features import read_matlab_features
-from data_prep.sources.neuraltalk import NeuraltalkData, column_of
 from im2txt.configuration import GIVEN_FEATURES_SUFFIX
 from im2txt.engines.local_engine import LocalEngine
 from im2txt.shards.manifest import EncoderEntry
