@@ -1,6 +1,7 @@
 """The Keras tutorial's merge model on Flickr8k's captions, with the features of this project's encoder.
 
-Not yet run.
+Result with EfficientNet-Lite2, stopped after two validations without a better one: perplexity 15.32 on val; on test at
+beam 3 BLEU-4 18.8, CIDEr-D 46.0 (`docs/forebears.md`).
 
     python -m data_prep.cache_features --config=merge --data_dir=/data/shards --output_dir=/data/features
     python -m im2txt.train --config=merge --workdir=/data/run --config.input.data_dir=/data/features
