@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from im2txt.runs.metric_writer import read_rows
+from im2txt.runs.metric_rows import read_rows
 from im2txt.runs.run_files import METRICS_NAME
 from im2txt.runs.run_folder import read_run_config
 from im2txt.shards.manifest import Manifest

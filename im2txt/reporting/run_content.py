@@ -11,9 +11,8 @@ from typing import Any
 
 from im2txt.reporting.run_documents import read_config, read_scores
 from im2txt.runs import run_files
+from im2txt.runs.metric_rows import read_rows
 from im2txt.runs.sample_captions import SampleCaption, read_samples
-from im2txt.system import storage
-from im2txt.system.json_text import parse_json
 
 _MIN_SILENCE_SECS = 180
 _SILENT_INTERVALS = 5
@@ -101,7 +100,7 @@ def _read_run(workdir: str, name: str, page_path: str, now: float) -> RunContent
     config_path = os.path.join(workdir, run_files.CONFIG_NAME)
     config = read_config(workdir)
     metrics_path = os.path.join(workdir, run_files.METRICS_NAME)
-    rows = _read_rows(metrics_path)
+    rows = [row for _, row in read_rows(metrics_path)]
     epoch = max((row["epoch"] for row in rows), default=0.0)
     evaluations, result_pages = {}, {}
     results = os.path.join(workdir, run_files.EVALUATION_NAME)
@@ -132,23 +131,6 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in config.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def _read_rows(path: str) -> list[dict[str, Any]]:
-    rows = []
-    lines = storage.read_text(path).splitlines(keepends=True) if os.path.exists(path) else []
-    for number, line in enumerate(lines, start=1):
-        if not line.endswith("\n"):
-            break  # A run that is going on has not finished the line.
-        try:
-            row = parse_json(line)
-            int(row["step"]), float(row["epoch"]), float(row.get("time", 0)), {row["kind"]: row}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path}, line {number}: {line.strip()[:80]!r} is no row of metrics: {error!r}."
-            ) from error
-        rows.append(row)
-    return rows
 
 
 def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:
