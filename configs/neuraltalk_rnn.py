@@ -12,29 +12,12 @@ clipping at 5 is ours at 0.4. Its weight decay of 1e-8 is left out, and a word o
 dropped there.
 """
 
-from im2txt.configuration import (
-    EncoderConfig,
-    ExperimentConfig,
-    InputConfig,
-    NeuralTalkRnnConfig,
-    OptimizationConfig,
-    TrainingConfig,
-)
+import dataclasses
+
+from configs import neuraltalk_lstm
+from im2txt.configuration import ExperimentConfig, NeuralTalkRnnConfig
 
 
 def get_config() -> ExperimentConfig:
     """Returns the experiment."""
-    return ExperimentConfig(
-        input=InputConfig(batch_size=100, shuffle_buffer_examples=30_000),
-        encoder=EncoderConfig(backbone="MobileNetV2", crop_fraction=1.0),
-        decoder=NeuralTalkRnnConfig(),
-        optimization=OptimizationConfig(
-            optimizer="rmsprop",
-            square_decay=0.999,
-            learning_rate=1e-3,
-            schedule="constant",
-            clip_value=0.4,
-            clip_norm=0.0,
-        ),
-        training=TrainingConfig(num_epochs=50, early_stopping_evaluations=5, stop_above_perplexity=1000.0),
-    )
+    return dataclasses.replace(neuraltalk_lstm.get_config(), decoder=NeuralTalkRnnConfig())
