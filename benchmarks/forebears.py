@@ -9,23 +9,40 @@ disturbed least.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
+import tyro
 from matplotlib.figure import Figure
 
-from im2txt.runs.metric_rows import read_rows
-from im2txt.runs.run_files import METRICS_NAME
-from im2txt.runs.run_folder import read_run_config
+from im2txt.metrics.caption_metrics import METRICS
+from im2txt.reporting import run_content
+from im2txt.reporting.run_content import RunContent
+from im2txt.runs import checkpoints, run_files
 from im2txt.shards.manifest import Manifest
+from im2txt.system import command_line
 
-SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
-COLUMNS = ("model", "parameters", "s per epoch", "epochs", "perplexity", *SCORES)
+COLUMNS = ("model", "parameters", "s per epoch", "epochs", "perplexity", *METRICS)
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkFlags:
+    """Flags of the benchmark."""
+
+    workdirs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Folders of runs that were evaluated on test."""
+    picture: str = ""
+    """An SVG file to draw; empty draws none."""
+
+    def __post_init__(self) -> None:
+        if not self.workdirs:
+            raise ValueError("Name the folder of a run at least.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +56,7 @@ class Entry:
         epochs: passes before the best checkpoint.
         perplexity: best on val.
         scores: on test, in [0, 1], by name.
-        intervals: low and high end, where the evaluation computed them.
+        intervals: low and high end of each.
     """
 
     name: str
@@ -51,25 +68,23 @@ class Entry:
     intervals: dict[str, tuple[float, float]]
 
     @classmethod
-    def read(cls, workdir: Path) -> Entry:
-        """Reads a run's folder."""
-        config = read_run_config(str(workdir))
-        manifest = Manifest.from_json((workdir / "data_manifest.json").read_text())
-        rows = [row for _, row in read_rows(str(workdir / METRICS_NAME))]
-        best = min(
-            (row for row in rows if row["kind"] == "val" and "perplexity" in row), key=lambda row: row["perplexity"]
-        )
-        speed = max(row["captions_per_sec"] for row in rows if row["kind"] == "train")
-        evaluation = json.loads((workdir / "evaluation" / "test" / "scores.json").read_text())
-        weights = tf.train.list_variables(str(workdir / "best"))
+    def of(cls, run: RunContent) -> Entry:
+        """Reads what a run's page does not show; ValueError if the run was not validated or not evaluated on test."""
+        if run.best_validation is None or "test" not in run.evaluations:
+            raise ValueError(f"{run.workdir} has no validation or no evaluation of test. Run im2txt.evaluate on it.")
+        step, loss = run.best_validation
+        manifest = Manifest.from_json(Path(run.workdir, run_files.DATA_NAME).read_text(encoding="utf-8"))
+        speed = max(value for _, value in run.curves["train"]["captions_per_sec"])
+        weights = tf.train.list_variables(checkpoints.find_checkpoint(run.workdir))
+        evaluation = run.evaluations["test"]
         return cls(
-            name=config.decoder.name,
+            name=run.config["decoder.name"],
             parameters=sum(int(np.prod(shape)) for name, shape in weights if name.startswith("model/decoder/")),
-            epoch_secs=manifest.split(config.input.train_split).captions / speed,
-            epochs=best["epoch"],
-            perplexity=best["perplexity"],
+            epoch_secs=manifest.split(run.config["input.train_split"]).captions / speed,
+            epochs=step * run.epoch / run.last_step,
+            perplexity=math.exp(loss),
             scores=evaluation["scores"],
-            intervals=evaluation.get("intervals") or {},
+            intervals=evaluation["intervals"],
         )
 
 
@@ -83,21 +98,20 @@ def table(entries: Sequence[Entry]) -> str:
             f"{entry.epoch_secs:.0f}",
             f"{entry.epochs:.0f}",
             f"{entry.perplexity:.2f}",
-            *(f"{100 * entry.scores[score]:.1f}" for score in SCORES),
+            *(f"{100 * entry.scores[score]:.1f}" for score in METRICS),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def draw(entries: Sequence[Entry], path: Path) -> None:
+def draw(entries: Sequence[Entry], path: str) -> None:
     """Draws two scores of each model with their intervals, best at the top."""
     shown = ("CIDEr-D", "BLEU-4")
     figure = Figure(figsize=(9, 0.5 * len(entries) + 1.2), layout="constrained")
     ordered = sorted(entries, key=lambda entry: entry.scores[shown[0]])
     for score, axes in zip(shown, figure.subplots(1, len(shown), sharey=True), strict=True):
         values = [100 * entry.scores[score] for entry in ordered]
-        ends = [entry.intervals.get(score, (entry.scores[score],) * 2) for entry in ordered]
-        errors = np.abs(np.transpose([(100 * low, 100 * high) for low, high in ends]) - values)
+        errors = np.abs(100 * np.transpose([entry.intervals[score] for entry in ordered]) - values)
         bars = axes.barh([entry.name for entry in ordered], values, xerr=errors, color="#4c78a8", ecolor="#888888")
         axes.bar_label(bars, [f"{value:.1f}" for value in values], padding=3)
         axes.set_title(f"{score}, hundredths")
@@ -108,15 +122,12 @@ def draw(entries: Sequence[Entry], path: Path) -> None:
 
 def main() -> None:
     """Prints the table and draws the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workdirs", nargs="+", type=Path, help="folders of runs that were evaluated on test")
-    parser.add_argument("--picture", type=Path, help="an SVG file to draw; none if not given")
-    flags = parser.parse_args()
-    entries = [Entry.read(workdir) for workdir in flags.workdirs]
+    flags = command_line.parse(BenchmarkFlags, __doc__ or "")
+    entries = [Entry.of(run) for run in run_content.gather(flags.workdirs, page_path="", now=time.time())]
     print(table(entries))
     if flags.picture:
         draw(entries, flags.picture)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)
