@@ -79,6 +79,7 @@ ADDED: dict[int, dict[str, Any]] = {
         "decoding.sampling_seed": 1,
     },
     3: {
+        "input.max_damaged_records": 0,
         "decoding.beam_groups": 3,
         "decoding.diversity_strength": 0.5,
         "encoder.compute_dtype": "float32",

@@ -473,6 +473,25 @@ def test_a_shard_with_flipped_bits_is_an_error_of_the_data(broken, trained, tmp_
     line = refused(EVALUATE, f"--workdir={trained.workdir}", *flags)
     assert line.startswith(f"{told}test-00000-of-00003, record ")
     assert "`python -m data_prep.verify_data" in line
+    assert "max_damaged_records" not in line
+
+
+def test_training_goes_on_without_damaged_records_where_so_many_are_allowed(broken, tmp_path, here, refused):
+    for shard in broken.glob("train-*"):
+        damaged = bytearray(shard.read_bytes())
+        damaged[len(damaged) // 2] ^= 0xFF
+        shard.write_bytes(damaged)
+    flags = train_flags(broken, tmp_path / "run")
+    assert "give --config.input.max_damaged_records=N" in refused(TRAIN, *flags)
+    line = refused(TRAIN, *flags, "--config.input.max_damaged_records=2")
+    assert line.startswith(
+        "error: 3 records of split 'train' are damaged, input.max_damaged_records=2 leaves out no more"
+    )
+    ended = here(TRAIN, *flags, "--config.input.max_damaged_records=3")
+    assert ended.status == 0, ended.err
+    assert "Left out: 3 damaged records of at most 3: " in ended.out
+    for shard in broken.glob("train-*"):
+        assert f"{shard}, record " in ended.out
 
 
 def test_a_record_that_claims_more_bytes_than_there_are_does_not_end_the_process(broken, tmp_path, refused):

@@ -85,6 +85,7 @@ RANGES = [
     ("training", "caption_images", [1], [2], "must be at least 2"),
     ("training", "sample_images", [-1], [0], NOT_NEGATIVE),
     ("training", "best_by", ["bleu"], ["perplexity"], "must be one of perplexity, cider"),
+    ("input", "max_damaged_records", [-1], [0, 10], NOT_NEGATIVE),
     ("input", "padded_caption_length", [-1, 1], [0, 2], "must be 0 or at least 2, for `<S>` and `</S>`"),
     ("decoding", "beam_size", [0, 101], [1, 100], "must be in 1 to 100"),
     ("decoding", "max_caption_length", [1], [2], "must be at least 2"),

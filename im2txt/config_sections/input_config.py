@@ -30,11 +30,16 @@ class InputConfig:
     and XLA need; a longer caption ends the run. 0 trims each batch to its longest caption."""
     distort_images: bool = True
     """Random crop, flip and colour changes in training; needs photographs, not cached features."""
+    max_damaged_records: int = 0
+    """Records of the training split that may be damaged: training goes on without them, and names them, after reading
+    the whole split and decoding its photographs at each start. 0 looks for none: the first one met ends the run."""
 
     def __post_init__(self) -> None:
         check_types(self, "input")
         for name in ("batch_size", "captions_per_image", "shuffle_buffer_examples", "bucketing_batches"):
             check(getattr(self, name) >= 1, f"input.{name}", getattr(self, name), "must be at least 1")
+        most = self.max_damaged_records
+        check(most >= 0, "input.max_damaged_records", most, "must not be negative")
         rule = "must be 0 or at least 2, for `<S>` and `</S>`"
         check(
             self.padded_caption_length == 0 or self.padded_caption_length >= 2,

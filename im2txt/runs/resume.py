@@ -16,6 +16,7 @@ from im2txt.text.vocabulary import Vocabulary
 
 FREE = {
     "input.data_dir": "a path; the shards in it are compared instead",
+    "input.max_damaged_records": "what can be read, not what is trained; what cannot is named at each start",
     "encoder.weights": "a path; a frozen encoder's weights are compared instead, a trained one's are the checkpoint's",
     "training.start_from": "a path; a run that has begun goes on from its own checkpoints",
     "training.num_epochs": "how long to train",

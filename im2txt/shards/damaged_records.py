@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -15,30 +15,53 @@ from im2txt.shards.tfrecords import Damage, scan_records
 from im2txt.system import storage
 
 
-def find_damage(paths: Sequence[str], manifest: Manifest, vocab_size: int) -> str | None:
+def find_damage(
+    paths: Sequence[str], manifest: Manifest, vocab_size: int, left_out: Mapping[str, frozenset[int]] | None = None
+) -> str | None:
     """Reads shards until a record is found that training cannot use.
 
     Args:
         paths: the shards, read one after the other, each held in memory whole.
         manifest: of their folder.
         vocab_size: word ids must be below it.
+        left_out: see `ShardFolder`; these records are passed over.
 
     Returns:
         The shard, the record's number, the photograph's id and what is wrong; None if all is well.
     """
     for path in paths:
-        for number, record in enumerate(scan_records(storage.read_bytes(path, storage.MAX_SHARD_BYTES))):
-            where = f"{path}, record {number}"
-            if isinstance(record, Damage):
-                return f"{path}, {record.what}"
-            try:
-                example = take_apart(record, manifest.layout)
-            except ValueError as error:
-                return f"{where}: {error}"
-            name = parse_shard_name(os.path.basename(path))
-            for problem in _problems(example, manifest, name.split if name else "", vocab_size):
-                return f"{where}, photograph {example.image_id}: {problem}"
+        known = (left_out or {}).get(os.path.basename(path), frozenset())
+        for number, damage in damaged_records(path, manifest, vocab_size):
+            if number not in known:
+                return damage
     return None
+
+
+def damaged_records(path: str, manifest: Manifest, vocab_size: int) -> Iterator[tuple[int, str]]:
+    """Reads a shard whole, decodes its photographs, and yields the records that training cannot use.
+
+    Args:
+        path: the shard.
+        manifest: of its folder.
+        vocab_size: word ids must be below it.
+
+    Yields:
+        The record's number from 0, and in words the shard, that number, the photograph's id and what is wrong.
+    """
+    name = parse_shard_name(os.path.basename(path))
+    for number, record in enumerate(scan_records(storage.read_bytes(path, storage.MAX_SHARD_BYTES))):
+        where = f"{path}, record {number}"
+        if isinstance(record, Damage):
+            yield number, f"{path}, {record.what}"
+            continue
+        try:
+            example = take_apart(record, manifest.layout)
+        except ValueError as error:
+            yield number, f"{where}: {error}"
+            continue
+        for problem in _problems(example, manifest, name.split if name else "", vocab_size):
+            yield number, f"{where}, photograph {example.image_id}: {problem}"
+            break
 
 
 def _problems(example: Example, manifest: Manifest, split: str, vocab_size: int) -> Iterator[str]:

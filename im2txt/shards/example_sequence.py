@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from im2txt.shards.data_layout import DataLayout
+from im2txt.shards.left_out_records import sound_records
 from im2txt.shards.manifest import Manifest, ShardEntry
 from im2txt.shards.records import parse_example
 from im2txt.shards.shard_folder import ShardFolder
@@ -52,7 +53,7 @@ class ExampleSequence:
         encoder = folder.manifest.encoder
         self._num_views = encoder.views_of(split) if encoder else 1
         self._manifest, self._captions_per_image = folder.manifest, captions_per_image
-        self._paths = folder.shard_paths(split)
+        self._folder, self._paths = folder, folder.shard_paths(split)
         shards = self._manifest.split(split).shards
         self._sizes = [_num_examples(shard, captions_per_image) for shard in shards]
         self._one_group = all(max(shard.captions_per_example, default=1) <= captions_per_image for shard in shards)
@@ -97,15 +98,20 @@ class ExampleSequence:
                 example["features"] = example["features"][view]
             return example | {"caption_ids": self._in_groups(example["caption_ids"])}
 
+        def in_groups(examples: tf.data.Dataset) -> tf.data.Dataset:
+            if self._one_group:
+                return examples.map(lambda example: example | {"caption_ids": example["caption_ids"][0]})
+            return examples.flat_map(each_group).map(lambda example, group: example | {"caption_ids": group})
+
         def each_group(example: Tensors) -> tf.data.Dataset:
             # No function is mapped in here: it would be set up anew for each record, at more than its reading costs.
             record = tf.data.Dataset.from_tensors(example).repeat()
             return tf.data.Dataset.zip(record, tf.data.Dataset.from_tensor_slices(example["caption_ids"]))
 
-        examples = tf.data.TFRecordDataset(path, buffer_size=_RECORD_BUFFER_BYTES).map(parse)
-        if self._one_group:
-            return examples.map(lambda example: example | {"caption_ids": example["caption_ids"][0]})
-        return examples.flat_map(each_group).map(lambda example, group: example | {"caption_ids": group})
+        if not self._folder.left_out:
+            return in_groups(tf.data.TFRecordDataset(path, buffer_size=_RECORD_BUFFER_BYTES).map(parse))
+        examples = in_groups(sound_records(path, self._folder).map(parse))
+        return examples.concatenate(examples.take(1).flat_map(_without_words))
 
     def _in_groups(self, caption_ids: tf.RaggedTensor) -> tf.Tensor:
         """int64 [captions, words] -> int32 [groups, captions_per_image, T], padded with -1."""
@@ -114,6 +120,13 @@ class ExampleSequence:
         missing = num_groups * self._captions_per_image - tf.shape(captions)[0]
         captions = tf.pad(captions, [[0, missing], [0, 0]], constant_values=NO_WORD)
         return tf.reshape(captions, [num_groups, self._captions_per_image, tf.shape(captions)[1]])
+
+
+def _without_words(example: Tensors) -> tf.data.Dataset:
+    """Returns the example without end, no word in its captions: it takes the place of those that were left out."""
+    no_words = tf.fill(tf.shape(example["caption_ids"]), NO_WORD)
+    no_words = tf.ensure_shape(no_words, example["caption_ids"].shape)
+    return tf.data.Dataset.from_tensors(example | {"caption_ids": no_words}).repeat()
 
 
 def _num_examples(shard: ShardEntry, captions_per_image: int) -> int:

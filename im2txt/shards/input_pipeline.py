@@ -243,7 +243,7 @@ def _with_words(batch: Tensors, padded_length: int = 0) -> Tensors:
     batch = dict(batch)
     caption_ids = batch.pop("caption_ids")
     lengths = _caption_lengths(caption_ids)
-    length = tf.reduce_max(lengths)
+    length = tf.maximum(tf.reduce_max(lengths), 2)  # Of captions that were left out nothing is known but their place.
     caption_ids = caption_ids[..., :length]
     if padded_length:
         with tf.control_dependencies([check_lengths(lengths, batch["image_id"], padded_length)]):

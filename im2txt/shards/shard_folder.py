@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -27,10 +27,13 @@ class ShardFolder:
     Attributes:
         path: the folder, local or remote.
         manifest: what it holds.
+        left_out: by name of shard, the numbers of its records that are not read, as if they had no words; empty but
+            where somebody asked for it.
     """
 
     path: str
     manifest: Manifest
+    left_out: Mapping[str, frozenset[int]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def open(cls, path: str) -> ShardFolder:
@@ -126,11 +129,11 @@ class ShardFolder:
         return path
 
     @contextmanager
-    def damage_named(self, *splits: str) -> Iterator[None]:
+    def damage_named(self, *splits: str, advice: str = "") -> Iterator[None]:
         """Turns TensorFlow's word on a record it cannot read or decode into a ValueError that names it.
 
         TensorFlow does not say which record it was, so the splits are read until it is found: all of them if none is
-        named. An error that no record explains is raised as it is.
+        named. An error that no record explains is raised as it is. `advice`, a sentence, ends the message.
         """
         import tensorflow as tf  # Deferred: most of what opens a folder needs no TensorFlow.
 
@@ -141,10 +144,10 @@ class ShardFolder:
 
             print(f"Looking for the damaged record in {self.path} ...", flush=True)
             paths = [path for split in splits or self.manifest.splits for path in self.check_shards(split)]
-            damage = damaged_records.find_damage(paths, self.manifest, len(self.read_vocabulary()))
+            damage = damaged_records.find_damage(paths, self.manifest, len(self.read_vocabulary()), self.left_out)
             if damage is None:
                 raise
             raise ValueError(
                 f"A shard is damaged: {damage}. `python -m data_prep.verify_data --data_dir={self.path} "
-                "--decode_images` lists all that is wrong."
+                f"--decode_images` lists all that is wrong.{advice and ' ' + advice}"
             ) from error

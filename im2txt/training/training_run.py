@@ -21,6 +21,7 @@ from im2txt.runs.metric_writer import MetricWriter
 from im2txt.runs.sample_captions import drop_later_samples
 from im2txt.shards.example_sequence import examples_per_epoch
 from im2txt.shards.input_pipeline import training_batches
+from im2txt.shards.left_out_records import ADVICE, leave_out_damage
 from im2txt.shards.long_captions import long_captions_named
 from im2txt.shards.shard_folder import ShardFolder
 from im2txt.system.folder_lock import folder_lock
@@ -66,7 +67,7 @@ def train(config: ExperimentConfig, workdir: str, profile_steps: tuple[int, int]
     with contextlib.ExitStack() as stack:
         stop_requested = stack.enter_context(stop_signals())
         stack.enter_context(distribution.lost_workers_named())
-        stack.enter_context(folder.damage_named(config.input.train_split, config.input.val_split))
+        stack.enter_context(folder.damage_named(config.input.train_split, config.input.val_split, advice=ADVICE))
         stack.enter_context(long_captions_named(config.input.padded_caption_length))
         if layout.is_chief:
             stack.enter_context(folder_lock(workdir, "--workdir"))
@@ -180,8 +181,7 @@ class _Run:
             raise KeyboardInterrupt
 
     def _schedule_of(self, config: ExperimentConfig) -> RunSchedule:
-        captions_per_image = config.input.captions_per_image
-        examples = examples_per_epoch(self._folder.manifest, config.input.train_split, captions_per_image)
+        examples = examples_per_epoch(self._folder.manifest, config.input.train_split, config.input.captions_per_image)
         return RunSchedule.of(config.training, examples, config.input.batch_size)
 
     def _batches(self) -> Iterator[object]:
@@ -208,7 +208,7 @@ def _open_folder(config: ExperimentConfig) -> ShardFolder:
     if folder.manifest.encoder is not None:
         run_folder.check_features(folder.manifest.encoder, config.encoder)
     check_feature_rank(config.decoder.name, config.encoder.feature_rank)
-    return folder
+    return leave_out_damage(folder, config.input.train_split, config.input.max_damaged_records)
 
 
 def _enter_workdir(

@@ -45,6 +45,7 @@ def test_exactly_this_is_free():
     free = {f"{section}.{field}" for section, field in FIELDS if resume.is_free(f"{section}.{field}")}
     assert {name for name in free if not name.startswith("decoding.")} == {
         "input.data_dir",
+        "input.max_damaged_records",
         "encoder.weights",
         "training.start_from",
         "training.num_epochs",
