@@ -61,13 +61,22 @@ class EvaluateFlags:
             raise ValueError("--results and --references belong together: captions, and what to score them against.")
         if self.training_references and not self.results:
             raise ValueError("--training_references is for --results; a run knows the captions it was trained on.")
-        if self.results and (self.data_dir or self.decoding.given()):
-            given = ", ".join(["data_dir"] * bool(self.data_dir) + list(self.decoding.given()))
-            raise ValueError(f"{given}: --results are captions already; nothing is decoded.")
+        if self.results and (given := [*self._given_of_a_run(), *self.decoding.given()]):
+            raise ValueError(f"{', '.join(given)}: --results are captions already; nothing is decoded.")
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 1.")
         if self.num_threads < 0:
             raise ValueError(f"num_threads={self.num_threads}: must be at least 0.")
+
+    def _given_of_a_run(self) -> list[str]:
+        """Returns the flags that say how a run captions, as far as they are not at their defaults."""
+        default = EvaluateFlags(workdir="any")
+        own = [
+            name
+            for name in ("split", "data_dir", "batch_size", "num_threads")
+            if vars(self)[name] != vars(default)[name]
+        ]
+        return own + [name for name, value in vars(self.engine).items() if value != vars(default.engine)[name]]
 
 
 def main() -> None:

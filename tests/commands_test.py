@@ -316,8 +316,8 @@ def test_captions_of_any_program_are_scored_without_tensorflow(tmp_path):
         (["--workdir=a", "--references=c"], "--results and --references belong together"),
         (["--workdir=a", "--training_references=c"], "--training_references is for --results"),
         (
-            ["--results=b", "--references=c", "--beam_size=2", "--data_dir=d"],
-            "data_dir, beam_size: --results are captions",
+            ["--results=b", "--references=c", "--beam_size=2", "--data_dir=d", "--num_workers=2", "--split=val"],
+            "split, data_dir, num_workers, beam_size: --results are captions",
         ),
     ],
 )
