@@ -489,7 +489,7 @@ def test_training_goes_on_without_damaged_records_where_so_many_are_allowed(brok
     )
     ended = here(TRAIN, *flags, "--config.input.max_damaged_records=3")
     assert ended.status == 0, ended.err
-    assert "Left out: 3 damaged records of at most 3: " in ended.out
+    assert "Left out: 3 damaged records of at most 3:" in ended.out
     for shard in broken.glob("train-*"):
         assert f"{shard}, record " in ended.out
 

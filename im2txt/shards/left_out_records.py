@@ -24,7 +24,7 @@ ADVICE = (
     "that may be missing."
 )
 _READERS = 4
-_MOST_NAMED = 20
+_NAMED_IN_ERROR = 20
 
 
 def leave_out_damage(folder: ShardFolder, split: str, at_most: int) -> ShardFolder:
@@ -56,8 +56,8 @@ def leave_out_damage(folder: ShardFolder, split: str, at_most: int) -> ShardFold
     found = for_each_shard({name: entry.bytes for name, entry in entries.items()}, damage_of, _READERS)
     left_out = {name: frozenset(damage) for name, damage in found.items() if damage}
     lost = [what for damage in found.values() for what in damage.values()]
-    named = "; ".join(lost[:_MOST_NAMED]) + (" ..." if len(lost) > _MOST_NAMED else "")
     if len(lost) > at_most:
+        named = "; ".join(lost[:_NAMED_IN_ERROR]) + (" ..." if len(lost) > _NAMED_IN_ERROR else "")
         raise ValueError(
             f"{len(lost)} records of split {split!r} are damaged, input.max_damaged_records={at_most} leaves out no "
             f"more than that: {named}. Restore the shards, or give a larger number."
@@ -66,7 +66,7 @@ def leave_out_damage(folder: ShardFolder, split: str, at_most: int) -> ShardFold
         if len(numbers) == entries[name].examples:
             raise ValueError(f"{storage.join(folder.path, name)} holds no sound record. Restore the shard.")
     if lost:
-        print(f"Left out: {len(lost)} damaged records of at most {at_most}: {named}.", flush=True)
+        print("\n".join([f"Left out: {len(lost)} damaged records of at most {at_most}:", *lost]), flush=True)
     return dataclasses.replace(folder, left_out=left_out)
 
 
