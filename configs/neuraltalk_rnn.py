@@ -1,6 +1,7 @@
 """NeuralTalk's multimodal RNN, the photograph seen with every word, on Flickr8k, with this project's features.
 
-Not yet run.
+Result with EfficientNet-Lite2: best after 25 epochs, perplexity 16.57 on val; on test at beam 3 BLEU-4 17.1, CIDEr-D
+41.4 (`docs/forebears.md`).
 
     python -m data_prep.cache_features --config=neuraltalk_rnn --data_dir=/data/shards --output_dir=/data/features
     python -m im2txt.train --config=neuraltalk_rnn --workdir=/data/run --config.input.data_dir=/data/features

@@ -1,6 +1,7 @@
 """The Keras tutorial's whole-description model on Flickr8k's captions: all words from the photograph at once.
 
-Not yet run.
+Result with EfficientNet-Lite2: best after 6 epochs, perplexity 62.21 on val; on test at beam 3 BLEU-4 10.0, CIDEr-D
+24.5 (`docs/forebears.md`).
 
     python -m data_prep.cache_features --config=whole_description --data_dir=/data/shards --output_dir=/data/features
     python -m im2txt.train --config=whole_description --workdir=/data/run --config.input.data_dir=/data/features

@@ -1,6 +1,7 @@
 """The Keras tutorials' word-by-word model on Flickr8k's captions, with the features of this project's encoder.
 
-Not yet run.
+Result with EfficientNet-Lite2 and its mean: best after 5 epochs, perplexity 17.88 on val; on test at beam 3 BLEU-4
+18.5, CIDEr-D 44.6 (`docs/forebears.md`).
 
     python -m data_prep.cache_features --config=word_by_word --data_dir=/data/shards --output_dir=/data/features
     python -m im2txt.train --config=word_by_word --workdir=/data/run --config.input.data_dir=/data/features
