@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -67,8 +68,6 @@ def train(config: ExperimentConfig, workdir: str, profile_steps: tuple[int, int]
     with contextlib.ExitStack() as stack:
         stop_requested = stack.enter_context(stop_signals())
         stack.enter_context(distribution.lost_workers_named())
-        stack.enter_context(folder.damage_named(config.input.train_split, config.input.val_split, advice=ADVICE))
-        stack.enter_context(long_captions_named(config.input.padded_caption_length))
         if layout.is_chief:
             stack.enter_context(folder_lock(workdir, "--workdir"))
         earlier = _enter_workdir(config, workdir, folder, distribution)
@@ -144,7 +143,10 @@ class _Run:
         is_chief = distribution.layout.is_chief
         if is_chief:
             drop_later_samples(self._workdir, trainer.step)
+        sound = leave_out_damage(self._folder, config.input.train_split, config.input.max_damaged_records)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(sound.damage_named(config.input.train_split, config.input.val_split, advice=ADVICE))
+            stack.enter_context(long_captions_named(config.input.padded_caption_length))
             writer = stack.enter_context(MetricWriter(self._workdir, trainer.step)) if is_chief else None
             log = actions.RunLog(writer, progress, self._schedule.steps_per_epoch)
             stop = actions.StopOnSignal(stop_requested, distribution)
@@ -172,7 +174,7 @@ class _Run:
                 between_steps += [stack.enter_context(profile)] if is_chief else []
             progress.restart_clock()
             run_steps(
-                trainer, self._batches(), self._schedule.total_steps, config.training.steps_per_call, between_steps
+                trainer, self._batches(sound), self._schedule.total_steps, config.training.steps_per_call, between_steps
             )
             self._saved.save()
             distribution.wait()  # A worker that ends while the chief still saves would look like one that was lost.
@@ -184,16 +186,13 @@ class _Run:
         examples = examples_per_epoch(self._folder.manifest, config.input.train_split, config.input.captions_per_image)
         return RunSchedule.of(config.training, examples, config.input.batch_size)
 
-    def _batches(self) -> Iterator[object]:
+    def _batches(self, folder: ShardFolder) -> Iterator[object]:
         """The distributed batches, from the trainer's step on."""
         config, step = self._config, self._trainer.step
-        return iter(
-            self._distribution.batches(
-                lambda layout: training_batches(
-                    self._folder, config.input, self._image_format, config.training.seed, step, layout
-                )
-            )
+        build = functools.partial(
+            training_batches, folder, config.input, self._image_format, config.training.seed, step
         )
+        return iter(self._distribution.batches(build))
 
 
 def _open_folder(config: ExperimentConfig) -> ShardFolder:
@@ -208,7 +207,7 @@ def _open_folder(config: ExperimentConfig) -> ShardFolder:
     if folder.manifest.encoder is not None:
         run_folder.check_features(folder.manifest.encoder, config.encoder)
     check_feature_rank(config.decoder.name, config.encoder.feature_rank)
-    return leave_out_damage(folder, config.input.train_split, config.input.max_damaged_records)
+    return folder
 
 
 def _enter_workdir(
