@@ -29,6 +29,7 @@ from typing import Literal
 
 from benchmarks.data_preparation import photograph
 from benchmarks.parts import timing
+from benchmarks.parts.measured_command import run_measured
 from data_prep import draw_scenes
 from im2txt.configuration import EncoderConfig, ExperimentConfig, ShowAndTellConfig
 from im2txt.system import command_line
@@ -173,13 +174,8 @@ def batch_command(folder: str, given: tuple[str, ...], one: bool) -> list[str]:
 def run(folder: str, command: list[str]) -> tuple[float, resource.struct_rusage, str]:
     """Runs a command; returns its seconds, what it and its workers used, and its captions as text."""
     start = time.perf_counter()
-    with open(f"{folder}/log", "wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
+    usage = run_measured(command)
     secs = time.perf_counter() - start
-    if status:
-        with open(f"{folder}/log", encoding="utf-8") as log_text:
-            raise RuntimeError(f"{command} ended with status {status}: {log_text.read()[-2000:]}")
     captions = ""
     if os.path.isdir(f"{folder}/out"):
         with open(f"{folder}/out/captions.json", encoding="utf-8") as file:

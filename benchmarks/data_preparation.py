@@ -22,9 +22,7 @@ import itertools
 import json
 import math
 import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +30,7 @@ import time
 import numpy as np
 
 from benchmarks.parts import timing
+from benchmarks.parts.measured_command import run_measured
 from im2txt.system import command_line
 
 CAPTIONS_PER_IMAGE = 5
@@ -189,15 +188,6 @@ def run(command: list[str], folder: str, name: str, sizes: dict[str, int], cpu_s
     cpu_secs[name] = min(usage.ru_utime + usage.ru_stime, cpu_secs.get(name, math.inf))
     sizes[name] = sum(entry.stat().st_size for entry in os.scandir(f"{folder}/out") if "-of-" in entry.name)
     shutil.rmtree(f"{folder}/out")
-
-
-def run_measured(command: list[str]) -> resource.struct_rusage:
-    """Runs a command and returns what it and its workers used: CPU time in all, memory of the largest process."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{command} ended with status {status}.")
-    return usage
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from PIL import Image
 
 from benchmarks import data_preparation
 from benchmarks.parts import timing
+from benchmarks.parts.measured_command import run_measured
 from benchmarks.parts.original_input import original_batches
 from im2txt.configuration import InputConfig, OptimizationConfig, ShowAndTellConfig
 from im2txt.images.preprocessing import ImageFormat
@@ -69,9 +70,7 @@ class BenchmarkFlags:
 
 def build(folder: str) -> ShardFolder:
     """Makes shards of layout `pair` of a folder's photographs."""
-    data_preparation.run_measured(
-        data_preparation.build_command(folder, "--layout=pair", "--min_word_count=1", shards=2)
-    )
+    run_measured(data_preparation.build_command(folder, "--layout=pair", "--min_word_count=1", shards=2))
     return ShardFolder.open(f"{folder}/out")
 
 

@@ -2,8 +2,8 @@
 
 `--config=flickr8k` on as many features and captions as Flickr8k has, drawn at random: 6,000 photographs to train on and
 1,000 to validate, 1,280 numbers each, five captions each, 2,932 words. All rows but the last compute in float32; the
-last is the configuration as it is, whose peak grows on for some thousand steps more: it is TensorFlow that grows with
-products in bfloat16. The machine holds the shards in its page cache besides, which no row counts.
+last is the configuration as it is, whose peak grows on with the steps. The machine holds the shards in its page cache
+besides, which no row counts.
 
 Run it as `python -m benchmarks.training_memory`; it takes about five minutes on two cores.
 """
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.parts.drawn_features import CAPTIONS_PER_IMAGE, ENCODER_FLAGS, write_feature_shards
+from benchmarks.parts.measured_command import run_measured
 from im2txt.system import command_line
 
 VOCAB_SIZE = 2_932
@@ -59,16 +59,6 @@ def command(folder: Path, workdir: Path, num_steps: int, fields: dict[str, str])
     ]
 
 
-def peak_mib(arguments: list[str]) -> float:
-    """Runs a command and returns the most memory that it held, in MiB; RuntimeError if it fails."""
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"This command ended with status {process.returncode}: {' '.join(arguments)}")
-    return usage.ru_maxrss / 1024
-
-
 def main() -> None:
     """Draws the shards, measures, prints."""
     flags = command_line.parse(BenchmarkFlags, __doc__ or "")
@@ -76,13 +66,14 @@ def main() -> None:
         folder = Path(scratch, "features")
         write_feature_shards(folder, IMAGES, VOCAB_SIZE, FEATURE_SIZE)
         print(f"\nPeak memory of training on features, batch {BATCH_SIZE}, {os.cpu_count()} cores")
-        before = peak_mib([sys.executable, "-c", "import im2txt.training.training_run"])
+        before = run_measured([sys.executable, "-c", "import im2txt.training.training_run"]).ru_maxrss / 1024
         print(f"{'TensorFlow, Keras and this project, imported':<72} {before:6.0f} MiB")
         for name, num_steps, fields in ROWS:
             peaks = []
             for _ in range(flags.rounds):
                 with tempfile.TemporaryDirectory(dir=scratch) as empty:
-                    peaks.append(peak_mib(command(folder, Path(empty, "run"), num_steps, fields)))
+                    of_run = command(folder, Path(empty, "run"), num_steps, fields)
+                    peaks.append(run_measured(of_run).ru_maxrss / 1024)
             print(f"{name:<72} {max(peaks):6.0f} MiB  {max(peaks) - before:+6.0f}", flush=True)
             before = max(peaks)
 
