@@ -70,13 +70,9 @@ class EvaluateFlags:
 
     def _given_of_a_run(self) -> list[str]:
         """Returns the flags that say how a run captions, as far as they are not at their defaults."""
-        default = EvaluateFlags(workdir="any")
-        own = [
-            name
-            for name in ("split", "data_dir", "batch_size", "num_threads")
-            if vars(self)[name] != vars(default)[name]
-        ]
-        return own + [name for name, value in vars(self.engine).items() if value != vars(default.engine)[name]]
+        names = ("split", "data_dir", "batch_size", "num_threads")
+        given = [name for name in names if getattr(self, name) != getattr(EvaluateFlags, name)]
+        return given + [name for name, value in vars(self.engine).items() if value != vars(EvaluateFlags.engine)[name]]
 
 
 def main() -> None:

@@ -52,9 +52,9 @@ class ExampleSequence:
         """Reads nothing yet; see `ShardFolder.shard_paths` for what is checked."""
         encoder = folder.manifest.encoder
         self._num_views = encoder.views_of(split) if encoder else 1
-        self._manifest, self._captions_per_image = folder.manifest, captions_per_image
-        self._folder, self._paths = folder, folder.shard_paths(split)
-        shards = self._manifest.split(split).shards
+        self._folder, self._captions_per_image = folder, captions_per_image
+        self._paths = folder.shard_paths(split)
+        shards = folder.manifest.split(split).shards
         self._sizes = [_num_examples(shard, captions_per_image) for shard in shards]
         self._one_group = all(max(shard.captions_per_example, default=1) <= captions_per_image for shard in shards)
         self.num_shards, self.num_examples = len(self._paths), sum(self._sizes)
@@ -84,7 +84,7 @@ class ExampleSequence:
 
         Features keep the type they are stored in: many examples wait between here and their batch.
         """
-        manifest = self._manifest
+        manifest = self._folder.manifest
         encoder, num_views = manifest.encoder, self._num_views
         of_features = ((num_views, *encoder.feature_shape), encoder.feature_dtype) if encoder else ()
 
@@ -124,8 +124,7 @@ class ExampleSequence:
 
 def _without_words(example: Tensors) -> tf.data.Dataset:
     """Returns the example without end, no word in its captions: it takes the place of those that were left out."""
-    no_words = tf.fill(tf.shape(example["caption_ids"]), NO_WORD)
-    no_words = tf.ensure_shape(no_words, example["caption_ids"].shape)
+    no_words = tf.zeros_like(example["caption_ids"]) + NO_WORD
     return tf.data.Dataset.from_tensors(example | {"caption_ids": no_words}).repeat()
 
 
