@@ -7,12 +7,14 @@ import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from im2txt.model import image_encoder
 from im2txt.shards import manifest as manifests
 from im2txt.shards import records, references, shard_names
 from im2txt.text.vocabulary import FILE_NAME, Vocabulary
@@ -20,10 +22,14 @@ from im2txt.text.vocabulary import FILE_NAME, Vocabulary
 VOCABULARY = Vocabulary([("a", 30), ("<S>", 20), ("</S>", 20), ("cat", 9), ("dog", 8), ("red", 5), ("runs", 2)])
 
 
-def one_layer_network(input_shape: tuple[int, int, int]) -> keras.Model:
-    """A backbone in the place of `SmallCNN`'s, for tests that do not ask what the encoder is: built and run at once."""
-    images = keras.Input(input_shape)
-    return keras.Model(images, keras.layers.Conv2D(4, 5, strides=4, activation="tanh", name="conv")(images))
+def one_layer_small_cnn() -> contextlib.AbstractContextManager[object]:
+    """Within, `SmallCNN` has one layer, for tests that do not ask what the encoder is: built and run at once."""
+
+    def network(input_shape: tuple[int, int, int]) -> keras.Model:
+        images = keras.Input(input_shape)
+        return keras.Model(images, keras.layers.Conv2D(4, 5, strides=4, activation="tanh", name="conv")(images))
+
+    return mock.patch.object(image_encoder, "_small_cnn", network)
 
 
 @contextlib.contextmanager

@@ -5,10 +5,9 @@ import importlib
 import sys
 
 import pytest
-from fakes import jpeg, one_layer_network, step_by_step, write_dataset
+from fakes import jpeg, one_layer_small_cnn, step_by_step, write_dataset
 
 from im2txt.inference.photograph_captioner import PhotographCaptioner
-from im2txt.model import image_encoder
 from im2txt.runs.run_files import read_run_config
 from im2txt.shards import input_pipeline
 from im2txt.system.command_line import load_config
@@ -48,8 +47,7 @@ def nothing_is_traced_twice():
 
         return batches
 
-    with pytest.MonkeyPatch.context() as patch, step_by_step():
-        patch.setattr(image_encoder, "_small_cnn", one_layer_network)
+    with pytest.MonkeyPatch.context() as patch, one_layer_small_cnn(), step_by_step():
         patch.setattr(training_run, "training_batches", once(input_pipeline.training_batches))
         patch.setattr(run_validation, "evaluation_batches", once(input_pipeline.evaluation_batches))
         yield

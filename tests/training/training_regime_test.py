@@ -10,12 +10,11 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from fakes import one_layer_network, step_by_step, write_dataset
+from fakes import one_layer_small_cnn, step_by_step, write_dataset
 
 from configs import im2txt, im2txt_finetune
 from data_prep.features.feature_shards import cache_features
 from im2txt.configuration import EncoderConfig
-from im2txt.model import image_encoder
 from im2txt.runs import checkpoint_files, checkpoints, run_folder
 from im2txt.training.optimization import learning_rate
 from im2txt.training.run_schedule import RunSchedule
@@ -65,8 +64,7 @@ EVERYTHING = (
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_network():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_encoder, "_small_cnn", one_layer_network)
+    with one_layer_small_cnn():
         yield
 
 

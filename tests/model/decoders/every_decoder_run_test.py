@@ -5,13 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from fakes import VOCABULARY, jpeg, one_layer_network, step_by_step, write_dataset
+from fakes import VOCABULARY, jpeg, one_layer_small_cnn, step_by_step, write_dataset
 from tiny_decoders import tiny_config
 
 from im2txt.configuration import EncoderConfig, ExperimentConfig, InputConfig, OptimizationConfig, TrainingConfig
 from im2txt.inference.photograph_captioner import PhotographCaptioner
 from im2txt.inference.saved_model import export_run
-from im2txt.model import image_encoder
 from im2txt.model.decoders.registry import DECODERS
 from im2txt.model.image_encoder import ImageEncoder
 from im2txt.runs import checkpoints
@@ -33,8 +32,7 @@ ADAM = OptimizationConfig(optimizer="adam", learning_rate=0.01, schedule="consta
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_layer():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_encoder, "_small_cnn", one_layer_network)
+    with one_layer_small_cnn():
         yield
 
 
